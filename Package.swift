@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+// One package. Modules and the one direction in which they may import each other: docs/architecture.md.
+import PackageDescription
+
+/// Warnings are errors in CI only, so that a newer compiler does not stop a newcomer's first build.
+let strict: [SwiftSetting] =
+    Context.environment["CI"] == "true" ? [.treatAllWarnings(as: .error)] : []
+
+let swiftSettings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),  // SE-0335
+        .enableUpcomingFeature("MemberImportVisibility"),  // SE-0444
+        .enableUpcomingFeature("InternalImportsByDefault"),  // SE-0409
+    ] + strict
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "oms",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "oms-registry", targets: ["oms-registry"]),
+        .executable(name: "wm-fleet", targets: ["wm-fleet"]),
+        .executable(name: "sp-gateway", targets: ["sp-gateway"]),
+        .executable(name: "oms", targets: ["oms"]),
+        .executable(name: "reference-sp", targets: ["reference-sp"]),
+        .library(name: "OMSRuntime", targets: ["OMSRuntime"]),  // for Tests/Sanitizer
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    ],
+    targets: [
+        // C libraries of the system
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+        .systemLibrary(name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CSystem"),  // eventfd, fork+exec with a parent-death signal
+
+        // Values and pure decisions: no I/O, no clock, no randomness
+        .target(name: "OMSModel"),
+        .target(name: "OMSProtocol", dependencies: ["OMSModel"]),
+        .target(name: "OMSCore", dependencies: ["OMSModel", "OMSProtocol"]),
+
+        // Threads and C libraries
+        .target(name: "OMSRuntime", dependencies: ["CSystem", logging]),
+        .target(name: "Mosquitto", dependencies: ["CMosquitto", "OMSRuntime"]),
+        .target(name: "Curl", dependencies: ["CLibCurl", "OMSRuntime"]),
+        .target(name: "Postgres", dependencies: ["CLibPQ", "OMSRuntime"]),
+        .target(name: "SQLite", dependencies: ["CSQLite"]),
+
+        // Shells around the cores
+        .target(name: "OMSStore", dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "Postgres"]),
+        .target(name: "OMSBus", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", logging]),
+        .target(name: "RegistryService", dependencies: ["OMSBus", "OMSCore", "OMSStore"]),
+        .target(name: "FleetService", dependencies: ["OMSBus", "OMSCore"]),
+        .target(name: "GatewayService", dependencies: ["OMSBus", "OMSCore", "Curl"]),
+        .target(
+            name: "ReferenceProvider",
+            dependencies: [
+                "OMSModel", "SQLite", "CZlib", "Curl", "OMSRuntime", logging,
+                .product(name: "FlyingFox", package: "FlyingFox"),
+            ]
+        ),
+
+        // Operator's tools
+        .target(name: "OMSDev", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "Postgres", "CSystem"]),
+        .target(
+            name: "OMSAdmin",
+            dependencies: [
+                "OMSModel", "OMSProtocol", "OMSBus", "OMSDev", argumentParser, logging,
+                .product(name: "Yams", package: "Yams"),
+            ]
+        ),
+
+        .executableTarget(name: "oms-registry", dependencies: ["RegistryService", argumentParser]),
+        .executableTarget(name: "wm-fleet", dependencies: ["FleetService", argumentParser]),
+        .executableTarget(name: "sp-gateway", dependencies: ["GatewayService", argumentParser]),
+        .executableTarget(name: "oms", dependencies: ["OMSAdmin"]),
+        .executableTarget(name: "reference-sp", dependencies: ["ReferenceProvider", argumentParser]),
+
+        .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
+        .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
+        .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
+        .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite"]),
+        .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["OMSDev", "OMSStore", "OMSAdmin", "OMSBus"]),
+    ]
+)
+
+for target in package.targets {
+    switch target.type {
+    case .regular, .executable, .test: if target.name != "CSystem" { target.swiftSettings = swiftSettings }
+    default: break  // system libraries take no settings
+    }
+}
