@@ -1,0 +1,182 @@
+/// A wall-clock time: milliseconds since 1970-01-01T00:00:00Z, written as RFC 3339 UTC with milliseconds
+/// (`2026-01-31T09:30:00.000Z`). Formatting and parsing use no Foundation formatter: these run for every message.
+package struct Timestamp: Hashable, Comparable, Sendable {
+    package var milliseconds: Int64
+
+    package init(milliseconds: Int64) { self.milliseconds = milliseconds }
+
+    package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
+
+    package func advanced(bySeconds seconds: Int) -> Timestamp {
+        Timestamp(milliseconds: milliseconds + Int64(seconds) * 1000)
+    }
+
+    package func advanced(byMilliseconds delta: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds + delta) }
+}
+
+extension Timestamp: CustomStringConvertible {
+    /// RFC 3339 with milliseconds and `Z`.
+    package var description: String {
+        let days = floorDivide(milliseconds, 86_400_000)
+        let inDay = Int(milliseconds - days * 86_400_000)
+        let (year, month, day) = civil(fromDays: days)
+        var text = [UInt8]()
+        text.reserveCapacity(24)
+        append(year, width: 4, to: &text)
+        text.append(UInt8(ascii: "-"))
+        append(month, width: 2, to: &text)
+        text.append(UInt8(ascii: "-"))
+        append(day, width: 2, to: &text)
+        text.append(UInt8(ascii: "T"))
+        append(inDay / 3_600_000, width: 2, to: &text)
+        text.append(UInt8(ascii: ":"))
+        append(inDay / 60_000 % 60, width: 2, to: &text)
+        text.append(UInt8(ascii: ":"))
+        append(inDay / 1000 % 60, width: 2, to: &text)
+        text.append(UInt8(ascii: "."))
+        append(inDay % 1000, width: 3, to: &text)
+        text.append(UInt8(ascii: "Z"))
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Parses RFC 3339 section 5.6 `date-time`; any UTC offset and any number of fractional digits are accepted
+    /// (digits below a millisecond are dropped). Returns nil for anything else.
+    package init?(_ text: some StringProtocol) {
+        var scanner = DigitScanner(Array(text.utf8))
+        guard let year = scanner.number(4), scanner.take("-"), let month = scanner.number(2), scanner.take("-"),
+            let day = scanner.number(2), scanner.take("T") || scanner.take("t") || scanner.take(" "),
+            let hour = scanner.number(2), scanner.take(":"), let minute = scanner.number(2), scanner.take(":"),
+            let second = scanner.number(2), (1...12).contains(month), day >= 1, day <= daysIn(month, of: year),
+            hour < 24, minute < 60, second <= 60
+        else { return nil }
+        var fraction = 0
+        if scanner.take(".") {
+            guard let first = scanner.digit() else { return nil }
+            var weight = 100
+            fraction = first * weight
+            while let next = scanner.digit() {
+                weight /= 10
+                fraction += next * weight
+            }
+        }
+        var offsetMinutes = 0
+        if !(scanner.take("Z") || scanner.take("z")) {
+            let sign: Int
+            if scanner.take("+") { sign = 1 } else if scanner.take("-") { sign = -1 } else { return nil }
+            guard let hours = scanner.number(2), scanner.take(":"), let minutes = scanner.number(2), hours < 24,
+                minutes < 60
+            else { return nil }
+            offsetMinutes = sign * (hours * 60 + minutes)
+        }
+        guard scanner.atEnd else { return nil }
+        let seconds = days(fromCivil: year, month, day) * 86_400 + Int64(hour * 3600 + minute * 60 + second)
+        self.init(milliseconds: (seconds - Int64(offsetMinutes) * 60) * 1000 + Int64(fraction))
+    }
+}
+
+extension Timestamp: Codable {
+    package init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let value = Timestamp(text) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is not an RFC 3339 time"))
+        }
+        self = value
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// One instant read from both clocks. Deadlines and liveness use `monotonic`, so that a step of the wall clock
+/// neither kills nor revives anything; schedules and records use `wall`.
+package struct Moment: Hashable, Sendable {
+    /// Milliseconds of a clock that never steps; its zero means nothing.
+    package var monotonic: Int64
+    package var wall: Timestamp
+
+    package init(monotonic: Int64, wall: Timestamp) {
+        self.monotonic = monotonic
+        self.wall = wall
+    }
+
+    package func advanced(byMilliseconds delta: Int64) -> Moment {
+        Moment(monotonic: monotonic + delta, wall: wall.advanced(byMilliseconds: delta))
+    }
+}
+
+// MARK: - Civil calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms")
+
+private func floorDivide(_ a: Int64, _ b: Int64) -> Int64 { a >= 0 ? a / b : -((-a + b - 1) / b) }
+
+private func civil(fromDays days: Int64) -> (year: Int, month: Int, day: Int) {
+    let shifted = days + 719_468
+    let era = floorDivide(shifted, 146_097)
+    let dayOfEra = Int(shifted - era * 146_097)
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    return (Int(era) * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, day)
+}
+
+private func days(fromCivil year: Int, _ month: Int, _ day: Int) -> Int64 {
+    let shiftedYear = month <= 2 ? year - 1 : year
+    let era = floorDivide(Int64(shiftedYear), 400)
+    let yearOfEra = shiftedYear - Int(era) * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+    return era * 146_097 + Int64(dayOfEra) - 719_468
+}
+
+private func daysIn(_ month: Int, of year: Int) -> Int {
+    switch month {
+    case 2: (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
+    case 4, 6, 9, 11: 30
+    default: 31
+    }
+}
+
+private func append(_ value: Int, width: Int, to text: inout [UInt8]) {
+    var divisor = 1
+    for _ in 1..<width { divisor *= 10 }
+    var rest = value
+    while divisor > 0 {
+        text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor % 10))
+        rest %= divisor
+        divisor /= 10
+    }
+}
+
+private struct DigitScanner {
+    let bytes: [UInt8]
+    var index = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    var atEnd: Bool { index == bytes.count }
+
+    mutating func take(_ character: Unicode.Scalar) -> Bool {
+        guard index < bytes.count, bytes[index] == UInt8(ascii: character) else { return false }
+        index += 1
+        return true
+    }
+
+    mutating func digit() -> Int? {
+        guard index < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[index]) else { return nil }
+        index += 1
+        return Int(bytes[index - 1] - UInt8(ascii: "0"))
+    }
+
+    mutating func number(_ width: Int) -> Int? {
+        var value = 0
+        for _ in 0..<width {
+            guard let next = digit() else { return nil }
+            value = value * 10 + next
+        }
+        return value
+    }
+}
