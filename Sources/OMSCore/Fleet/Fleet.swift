@@ -34,6 +34,7 @@ package struct Fleet: Sendable {
     let since: Timestamp
 
     private var managers: [TenantID: WorkManager] = [:]
+    private var timers = TimerQueue<TenantID>()
     /// The bootstrap command that a starting Work Manager has to acknowledge.
     private var starting: [TenantID: WMControl] = [:]
     private var health: [ProviderID: Health] = [:]
@@ -58,18 +59,14 @@ package struct Fleet: Sendable {
         case .received(let message): received(message, at: now)
         case .subscribed(let tenant): subscribed(tenant, at: now)
         case .wake:
-            for tenant in managers.keys.sorted() {
-                if let manager = managers[tenant], manager.nextWake(at: now) <= now.monotonic + 1 {
-                    tell(tenant, .wake, at: now)
-                }
-            }
+            for tenant in timers.popDue(now.monotonic) { tell(tenant, .wake, at: now) }
         }
         defer { effects.removeAll(keepingCapacity: true) }
         return effects
     }
 
-    package func nextWake(at now: Moment) -> Int64 {
-        managers.values.reduce(now.monotonic + 60_000) { min($0, $1.nextWake(at: now)) }
+    package mutating func nextWake(at now: Moment) -> Int64 {
+        max(now.monotonic + 1, min(timers.next() ?? .max, now.monotonic + 60_000))
     }
 
     /// Hosted Work Managers by tenant, for the log and tests.
@@ -156,6 +153,7 @@ package struct Fleet: Sendable {
 
     private mutating func tell(_ tenant: TenantID, _ event: WorkManager.Event, at now: Moment) {
         guard let results = managers[tenant]?.receive(event, at: now) else { return }
+        timers.set(tenant, managers[tenant]?.nextWake(at: now))
         var newer: Int?
         for effect in results {
             switch effect {
@@ -169,6 +167,7 @@ package struct Fleet: Sendable {
     private mutating func end(_ tenant: TenantID, _ why: String, at now: Moment) {
         guard let manager = managers.removeValue(forKey: tenant) else { return }
         starting[tenant] = nil
+        timers.set(tenant, nil)
         effects.append(.unsubscribe(tenant))
         effects.append(.report(.ended(tenant, epoch: manager.epoch, why: why)))
     }
