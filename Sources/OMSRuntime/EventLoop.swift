@@ -1,7 +1,7 @@
 import Glibc
 
 /// What a `PollSource` wants to be told about; it is always told about incoming data.
-package struct PollInterest {
+package struct PollInterest: Sendable {
     package var fileDescriptor: Int32
     package var wantsRead: Bool
     package var wantsWrite: Bool
