@@ -70,8 +70,9 @@ package actor Bus {
     package func subscribe(_ filters: [MQTTSubscription]) { client?.assumeIsolated { $0.subscribe(filters) } }
     package func unsubscribe(_ filters: [String]) { client?.assumeIsolated { $0.unsubscribe(filters) } }
 
-    /// Sends what was accepted, then leaves.
-    package func close() async {
+    /// Sends what was accepted and a last message, then leaves.
+    package func close(farewell: Message?) async {
+        if let farewell { publish(farewell) }
         await client?.disconnect()
         client = nil
     }

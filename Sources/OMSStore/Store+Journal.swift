@@ -10,6 +10,14 @@ extension Store {
         var journal: Journal
 
         var last: Int { journal.firstSeq + journal.entries.count - 1 }
+
+        var singles: [Piece] {
+            journal.entries.enumerated().map { offset, entry in
+                Piece(
+                    tenant: tenant,
+                    journal: Journal(epoch: journal.epoch, firstSeq: journal.firstSeq + offset, entries: [entry]))
+            }
+        }
     }
 
     /// - Returns: for each piece the number up to which its tenant's journal is committed now.
@@ -158,27 +166,7 @@ extension Store {
             """, [try Rows.json(current)])
     }
 
-    /// For a piece that PostgreSQL refuses: entry by entry, and what is refused by itself is kept aside whole, so
-    /// that one bad fact neither blocks its tenant nor vanishes.
-    static func commitOneByOne(
-        _ database: isolated PostgresConnection, _ piece: Piece, onQuarantine: (Int, String) -> Void
-    ) throws -> Int {
-        var committed = 0
-        for (offset, entry) in piece.journal.entries.enumerated() {
-            let seq = piece.journal.firstSeq + offset
-            let single = Piece(
-                tenant: piece.tenant, journal: Journal(epoch: piece.journal.epoch, firstSeq: seq, entries: [entry]))
-            do {
-                committed = try commit(database, [single])[0]
-            } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
-                committed = try quarantine(database, single, error)
-                onQuarantine(seq, error.description)
-            }
-        }
-        return committed
-    }
-
-    private static func quarantine(
+    static func quarantine(
         _ database: isolated PostgresConnection, _ piece: Piece, _ error: PostgresError
     ) throws -> Int {
         let entry = try Rows.json(piece.journal.entries[0])

@@ -93,18 +93,30 @@ package actor Store {
 
     private func commitAlone(_ piece: Piece) -> StoreReply {
         do {
-            let committed = try database.assumeIsolated { database in
+            return .committed(try database.assumeIsolated { try Self.commit($0, [piece])[0] })
+        } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
+            return commitOneByOne(piece)
+        } catch {
+            return .failed(failed(error))
+        }
+    }
+
+    /// For a piece that PostgreSQL refuses: entry by entry, and what is refused by itself is kept aside whole, so
+    /// that one bad fact neither blocks its tenant nor vanishes.
+    private func commitOneByOne(_ piece: Piece) -> StoreReply {
+        var committed = 0
+        do {
+            for single in piece.singles {
                 do {
-                    return try Self.commit(database, [piece])[0]
+                    committed = try database.assumeIsolated { try Self.commit($0, [single])[0] }
                 } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
-                    return try Self.commitOneByOne(database, piece) { seq, error in
-                        logger.error(
-                            "journal entry quarantined, see report.quarantine",
-                            metadata: [
-                                LoggingKeys.tenant: "\(piece.tenant)", LoggingKeys.sequence: "\(seq)",
-                                LoggingKeys.error: "\(error)",
-                            ])
-                    }
+                    committed = try database.assumeIsolated { try Self.quarantine($0, single, error) }
+                    logger.error(
+                        "journal entry quarantined, see report.quarantine",
+                        metadata: [
+                            LoggingKeys.tenant: "\(piece.tenant)", LoggingKeys.sequence: "\(single.last)",
+                            LoggingKeys.error: "\(error)",
+                        ])
                 }
             }
             return .committed(committed)
@@ -142,9 +154,10 @@ package actor Store {
         let wasActive = isActive
         isActive = false
         do {
+            let (mustMigrate, configuration) = (!isMigrated, configuration)
             let applied = try database.assumeIsolated { database -> [String] in
                 try database.connect(configuration)
-                let applied = isMigrated ? [] : try Migrator.migrate(database)
+                let applied = !mustMigrate ? [] : try Migrator.migrate(database)
                 let lock = try database.query("SELECT pg_try_advisory_lock($1) AS ok", [.int(Self.activeLockKey)])
                 guard lock.rows.first?.bool("ok") == true else {
                     database.close()
