@@ -20,7 +20,7 @@ package struct PostgresConfiguration: Sendable {
 
 /// One session with PostgreSQL, pinned to a thread of its own.
 ///
-/// The methods are synchronous: they wait in `poll()`, on this actor's thread, with a deadline. An actor that shares the
+/// The methods are synchronous: they wait in `poll()`, on this actor's thread, with a deadline. An actor that shares
 /// thread runs whole transactions through `assumeIsolated` without a suspension inside. Connecting again after a loss,
 /// with a back-off, is the caller's.
 package actor PostgresConnection {
@@ -256,7 +256,7 @@ package actor PostgresConnection {
         func field(_ code: Character) -> String? {
             PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { String(cString: $0) }
         }
-        // The letters are PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _MESSAGE_DETAIL: character macros, which Swift leaves out.
+        // The letters are PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _MESSAGE_DETAIL: macros Swift leaves out.
         guard let state = field("C") else {
             return PostgresError(code: .connectionLost, message: trimmed(PQresultErrorMessage(result)))
         }

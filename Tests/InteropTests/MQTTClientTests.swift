@@ -79,9 +79,11 @@ private struct TestClient {
         let results = await withCheckedContinuation { done in
             test.loop.post {
                 client.assumeIsolated { client in
-                    done.resume(returning: (0..<10_000).map { number in
-                        client.send(MQTTMessage(topic: "t/burst", payload: Array("\(number)".utf8)), token: UInt64(number))
-                    })
+                    done.resume(
+                        returning: (0..<10_000).map { number in
+                            client.send(
+                                MQTTMessage(topic: "t/burst", payload: Array("\(number)".utf8)), token: UInt64(number))
+                        })
                 }
             }
         }
@@ -122,7 +124,9 @@ private struct TestClient {
         #expect(results == Array(repeating: .accepted, count: 30) + Array(repeating: .full, count: 10))
         let large = MQTTMessage(topic: "t/x", payload: Array(repeating: 0, count: 300_000))
         #expect(await client.send(large) == .tooLarge(limit: 262_144))
-        #expect(await client.send(MQTTMessage(topic: "t/#", payload: [])) == .invalid(reason: "a topic holds no NUL, + or #"))
+        #expect(
+            await client.send(MQTTMessage(topic: "t/#", payload: []))
+                == .invalid(reason: "a topic holds no NUL, + or #"))
         await #expect(throws: MQTTError.self) {
             try await client.publish(MQTTMessage(topic: "denied/x", payload: []))
         }

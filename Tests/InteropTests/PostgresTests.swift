@@ -43,7 +43,8 @@ private actor Store {
                        $7::text[] AS a, array_length($7::text[], 1) AS l, $8::bigint[] AS ia
                 """,
                 [
-                    .text("it's \u{1F600} \\ \""), .int(Int64.min), .double(0.1), .bool(true), .bytes([0, 1, 255]), .null,
+                    .text("it's \u{1F600} \\ \""), .int(Int64.min), .double(0.1), .bool(true), .bytes([0, 1, 255]),
+                    .null,
                     .textArray(["a,b", nil, "\"\\{}", "NULL"]), .intArray([1, -2]),
                 ])
             let row = try #require(result.rows.first)

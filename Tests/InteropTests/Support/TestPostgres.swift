@@ -19,7 +19,8 @@ final class TestPostgres: Sendable {
             ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] : ["/usr/bin/env"]
         try ChildProcess.run(["/usr/bin/env", "chmod", "777", folder], log: "\(folder)/log")
         try "secret\n".write(toFile: "\(folder)/password", atomically: true, encoding: .utf8)
-        try ChildProcess.run(["/usr/bin/env", "chmod", "666", "\(folder)/log", "\(folder)/password"], log: "\(folder)/log")
+        try ChildProcess.run(
+            ["/usr/bin/env", "chmod", "666", "\(folder)/log", "\(folder)/password"], log: "\(folder)/log")
         try ChildProcess.run(
             asPostgres + [
                 "\(Self.binaries)/initdb", "-D", "\(folder)/data", "-U", "oms", "-A", "scram-sha-256",
@@ -31,11 +32,24 @@ final class TestPostgres: Sendable {
                 "-c", "fsync=off", "-c", "shared_buffers=16MB",
             ], log: "\(folder)/log")
         try TestPorts.waitUntilListening(port, deadline: .seconds(20))
+        // It listens before it serves: until then each connection gets "the database system is starting up".
+        let end = MonotonicClock.milliseconds + 20_000
+        while true {
+            do {
+                try ChildProcess.run(
+                    ["\(Self.binaries)/pg_isready", "-h", "127.0.0.1", "-p", "\(port)"], log: "\(folder)/log")
+                break
+            } catch {
+                if MonotonicClock.milliseconds > end { throw error }
+            }
+        }
     }
 
     var configuration: PostgresConfiguration {
         PostgresConfiguration(
-            parameters: ["host": "127.0.0.1", "port": "\(port)", "dbname": "postgres", "user": "oms", "password": "secret"],
+            parameters: [
+                "host": "127.0.0.1", "port": "\(port)", "dbname": "postgres", "user": "oms", "password": "secret",
+            ],
             applicationName: "interop-tests")
     }
 
