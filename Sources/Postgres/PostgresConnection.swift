@@ -20,7 +20,7 @@ package struct PostgresConfiguration: Sendable {
 
 /// One session with PostgreSQL, pinned to a thread of its own.
 ///
-/// The methods are synchronous: they wait in `poll()`, on this actor's thread, with a deadline. An actor that shares
+/// The methods are synchronous: they wait in `poll()`, on this actor's thread, with a deadline. An actor that shares the
 /// thread runs whole transactions through `assumeIsolated` without a suspension inside. Connecting again after a loss,
 /// with a back-off, is the caller's.
 package actor PostgresConnection {

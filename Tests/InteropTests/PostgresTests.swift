@@ -20,12 +20,10 @@ private actor Store {
 }
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct PostgresTests {
-    private static let server = Result { try TestPostgres() }
-
     private func withConnection(
         _ change: (inout PostgresConfiguration) -> Void = { _ in }, _ body: (PostgresConnection) async throws -> Void
     ) async throws {
-        var configuration = try Self.server.get().configuration
+        var configuration = try TestPostgres.shared.get().configuration
         change(&configuration)
         let thread = PinnedThread(name: "postgres")
         let connection = PostgresConnection(thread: thread)
@@ -153,7 +151,7 @@ private actor Store {
     }
 
     @Test func aFailedConnectSaysWhyButNotThePassword() async throws {
-        var configuration = try Self.server.get().configuration
+        var configuration = try TestPostgres.shared.get().configuration
         configuration.parameters["password"] = "hunter2"
         let thread = PinnedThread(name: "postgres")
         let connection = PostgresConnection(thread: thread)

@@ -10,7 +10,7 @@ final class TestPostgres: Sendable {
     private let server: ChildProcess
     private static let binaries = "/usr/lib/postgresql/15/bin"
 
-    init() throws {
+    private init() throws {
         folder = try temporaryFolder("postgres")
         port = TestPorts.free()
         // PostgreSQL refuses to run as root.
@@ -53,8 +53,14 @@ final class TestPostgres: Sendable {
             applicationName: "interop-tests")
     }
 
-    deinit {
-        server.end(SIGINT)  // "fast" shutdown
-        try? FileManager.default.removeItem(atPath: folder)
+    /// Shared by all tests and so never released: ended when the test process exits.
+    static let shared: Result<TestPostgres, any Error> = Result {
+        let server = try TestPostgres()
+        atexit {
+            guard case .success(let server) = TestPostgres.shared else { return }
+            server.server.end(SIGINT)  // "fast" shutdown
+            try? FileManager.default.removeItem(atPath: server.folder)
+        }
+        return server
     }
 }
