@@ -1,0 +1,145 @@
+import OMSModel
+
+/// Collects what is wrong with a document, so that one look shows everything.
+final class FieldErrors {
+    var list: [FieldError] = []
+
+    func add(_ pointer: String, _ detail: String) { list.append(FieldError(pointer: pointer, detail: detail)) }
+}
+
+/// Reads the members of one object, remembers which were asked for, and complains about the rest: a misspelt field
+/// that is silently ignored costs an operator a night.
+struct FieldReader {
+    let pointer: String
+    private let members: [String: JSONValue]
+    private let errors: FieldErrors
+    private var asked: [String] = []
+
+    init?(_ value: JSONValue?, at pointer: String, _ errors: FieldErrors) {
+        guard let members = value?.objectValue else {
+            errors.add(pointer.isEmpty ? "/" : pointer, "must be a mapping of fields")
+            return nil
+        }
+        self.pointer = pointer
+        self.members = members
+        self.errors = errors
+    }
+
+    /// Names the unknown fields. Call it last.
+    func finish() {
+        for key in members.keys.sorted() where !asked.contains(key) {
+            let near = asked.min { editDistance($0, key) < editDistance($1, key) }
+            let hint = near.flatMap { editDistance($0, key) <= 3 ? "; did you mean '\($0)'?" : nil }
+            errors.add("\(pointer)/\(key)", "unknown field\(hint ?? "; known here: \(asked.sorted().joined(separator: ", "))")")
+        }
+    }
+
+    mutating func value(_ key: String) -> JSONValue? {
+        asked.append(key)
+        if case .null? = members[key] { return nil }
+        return members[key]
+    }
+
+    mutating func child(_ key: String) -> FieldReader? {
+        guard let value = value(key) else { return nil }
+        return FieldReader(value, at: "\(pointer)/\(key)", errors)
+    }
+
+    /// The members of an object with free keys, in order.
+    mutating func children(_ key: String) -> [(key: String, value: JSONValue, pointer: String)]? {
+        guard let value = value(key) else { return nil }
+        guard let members = value.objectValue else {
+            errors.add("\(pointer)/\(key)", "must be a mapping")
+            return nil
+        }
+        return members.sorted { $0.key < $1.key }.map { ($0.key, $0.value, "\(pointer)/\(key)/\($0.key)") }
+    }
+
+    mutating func string(_ key: String, required: Bool = false) -> String? {
+        guard let value = value(key) else {
+            if required { errors.add("\(pointer)/\(key)", "is missing") }
+            return nil
+        }
+        guard let text = value.stringValue else {
+            errors.add("\(pointer)/\(key)", "must be a text")
+            return nil
+        }
+        return text
+    }
+
+    mutating func name<Kind>(_ key: String, required: Bool = false) -> Name<Kind>? {
+        guard let text = string(key, required: required) else { return nil }
+        return check(text, at: "\(pointer)/\(key)")
+    }
+
+    mutating func names<Kind>(_ key: String, required: Bool = false) -> [Name<Kind>]? {
+        guard let value = value(key) else {
+            if required { errors.add("\(pointer)/\(key)", "is missing") }
+            return nil
+        }
+        guard let items = value.arrayValue else {
+            errors.add("\(pointer)/\(key)", "must be a list of names")
+            return nil
+        }
+        return items.enumerated().compactMap { index, item in
+            guard let text = item.stringValue else {
+                errors.add("\(pointer)/\(key)/\(index)", "must be a name")
+                return nil
+            }
+            return check(text, at: "\(pointer)/\(key)/\(index)")
+        }
+    }
+
+    func check<Kind>(_ text: String, at pointer: String) -> Name<Kind>? {
+        if let name = Name<Kind>(text) { return name }
+        errors.add(pointer, "'\(text)' is not a name; \(nameRule)")
+        return nil
+    }
+
+    mutating func int(_ key: String, in range: ClosedRange<Int>) -> Int? {
+        guard let value = value(key) else { return nil }
+        guard let number = value.intValue.flatMap({ Int(exactly: $0) }) else {
+            errors.add("\(pointer)/\(key)", "must be a whole number")
+            return nil
+        }
+        guard range.contains(number) else {
+            errors.add("\(pointer)/\(key)", "must be from \(range.lowerBound) to \(range.upperBound), not \(number)")
+            return nil
+        }
+        return number
+    }
+
+    mutating func bool(_ key: String) -> Bool? {
+        guard let value = value(key) else { return nil }
+        if value.boolValue == nil { errors.add("\(pointer)/\(key)", "must be true or false") }
+        return value.boolValue
+    }
+
+    mutating func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, _: Choice.Type) -> Choice?
+    where Choice.RawValue == String {
+        guard let text = string(key) else { return nil }
+        if let choice = Choice(rawValue: text) { return choice }
+        errors.add(
+            "\(pointer)/\(key)",
+            "'\(text)' is none of \(Choice.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", "))")
+        return nil
+    }
+
+    func fail(_ key: String?, _ detail: String) { errors.add(key.map { "\(pointer)/\($0)" } ?? pointer, detail) }
+}
+
+/// Levenshtein distance, for "did you mean".
+private func editDistance(_ a: String, _ b: String) -> Int {
+    let (a, b) = (Array(a.utf8.prefix(64)), Array(b.utf8.prefix(64)))
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var previous = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            let next = min(row[j + 1] + 1, row[j] + 1, previous + (x == y ? 0 : 1))
+            previous = row[j + 1]
+            row[j + 1] = next
+        }
+    }
+    return row[b.count]
+}

@@ -1,0 +1,104 @@
+import OMSModel
+
+/// Reads one service of a scenario.
+enum ServiceReader {
+    static func service(_ value: JSONValue, at pointer: String, _ errors: FieldErrors) -> ServiceSpec? {
+        guard var reader = FieldReader(value, at: pointer, errors) else { return nil }
+        let type: ServiceType? = reader.name("type", required: true)
+        let frequency = reader.child("frequency").flatMap(frequency)
+        let after: [ServiceID]? = reader.names("after")
+        switch (frequency == nil, after?.isEmpty ?? true) {
+        case (true, true): reader.fail(nil, "needs 'frequency' (when it runs) or 'after' (what it waits for)")
+        case (false, false): reader.fail("after", "excludes 'frequency'; keep one of them")
+        default: break
+        }
+        let parameters = reader.value("parameters")
+        if let parameters, parameters.objectValue == nil { reader.fail("parameters", "must be a mapping") }
+        let spec = ServiceSpec(
+            type: type ?? "unknown", frequency: frequency, after: after,
+            timeoutSeconds: reader.int("timeout_s", in: 1...604_800),
+            dataSource: reader.child("data_source").map(location),
+            outputSource: reader.child("output_source").map(location), parameters: parameters,
+            providers: reader.child("providers").map(policy), merge: reader.child("merge").map(merge),
+            maxAttempts: reader.int("max_attempts", in: 1...20),
+            deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000))
+        reader.finish()
+        if spec.merge == nil || spec.merge?.strategy == .first, spec.providers?.use == .all {
+            reader.fail("merge", "is needed with providers.use 'all': say how their results become one")
+        }
+        return spec
+    }
+
+    private static func frequency(_ source: FieldReader) -> Frequency {
+        var reader = source
+        let value = Frequency(
+            once: reader.bool("once"), everySeconds: reader.int("every_s", in: 1...31_536_000),
+            jitterSeconds: reader.int("jitter_s", in: 0...86_400), cron: reader.string("cron"),
+            timezone: reader.string("timezone"))
+        reader.finish()
+        if value.cron != nil { reader.fail("cron", "is not supported yet; use every_s") }
+        let given = [value.once == true, value.everySeconds != nil, value.cron != nil].filter { $0 }.count
+        if given != 1 { reader.fail(nil, "needs exactly one of 'once: true' and 'every_s'") }
+        if let jitter = value.jitterSeconds, let every = value.everySeconds, jitter >= every {
+            reader.fail("jitter_s", "must be less than every_s (\(every))")
+        }
+        return value
+    }
+
+    private static func location(_ source: FieldReader) -> DataLocation {
+        var reader = source
+        let value = DataLocation(
+            uri: reader.string("uri", required: true) ?? "", type: reader.string("type"),
+            credential: reader.string("credential"))
+        reader.finish()
+        return value
+    }
+
+    private static func policy(_ source: FieldReader) -> ProviderPolicy {
+        var reader = source
+        let value = ProviderPolicy(
+            use: reader.choice("use", ProviderPolicy.Use.self) ?? .one, only: reader.names("only"),
+            atLeast: reader.int("at_least", in: 1...100))
+        reader.finish()
+        if value.atLeast != nil, value.use == .one { reader.fail("at_least", "belongs to use 'all'") }
+        if let only = value.only, let least = value.atLeast, least > only.count {
+            reader.fail("at_least", "is more than the \(only.count) providers in 'only'")
+        }
+        return value
+    }
+
+    private static func merge(_ source: FieldReader) -> MergeRule {
+        var reader = source
+        let value = MergeRule(
+            strategy: reader.choice("strategy", MergeRule.Strategy.self) ?? .first, output: reader.string("output"),
+            itemKey: reader.string("item_key"), k: reader.int("k", in: 1...10_000),
+            top: reader.int("top", in: 1...10_000))
+        reader.finish()
+        return value
+    }
+
+    /// Every `after` names a service of the scenario, and there is no circle.
+    static func checkDependencies(
+        _ services: [ServiceID: ServiceSpec], at pointer: String, _ errors: FieldErrors
+    ) {
+        for id in services.keys.sorted() {
+            for (index, upstream) in (services[id]?.after ?? []).enumerated() where services[upstream] == nil {
+                errors.add(
+                    "\(pointer)/\(id)/after/\(index)",
+                    "no service '\(upstream)' in this scenario; it has \(services.keys.sorted().map(\.text).joined(separator: ", "))")
+            }
+        }
+        var settled: Set<ServiceID> = []
+        while true {
+            let ready = services.keys.filter { id in
+                !settled.contains(id)
+                    && (services[id]?.after ?? []).allSatisfy { settled.contains($0) || services[$0] == nil }
+            }
+            if ready.isEmpty { break }
+            settled.formUnion(ready)
+        }
+        if let stuck = services.keys.filter({ !settled.contains($0) }).min() {
+            errors.add("\(pointer)/\(stuck)/after", "the services wait for each other in a circle")
+        }
+    }
+}

@@ -1,0 +1,193 @@
+package import OMSModel
+package import OMSProtocol
+
+/// A fleet process: hosts one Work Manager per tenant placed on it, starts and stops them as the registry says.
+package struct Fleet: Sendable {
+    package enum Event: Sendable {
+        /// The connection stands and all subscriptions with it.
+        case connected
+        case received(Message)
+        /// The subscriptions of a tenant stand (answer to `.subscribe`).
+        case subscribed(TenantID)
+        case wake
+    }
+
+    package enum Effect: Hashable, Sendable {
+        case publish(Message)
+        /// Subscribe to what a hosted Work Manager hears: heartbeat, committed, epoch, job events.
+        case subscribe(TenantID)
+        case unsubscribe(TenantID)
+        /// For the log.
+        case report(Report)
+    }
+
+    package enum Report: Hashable, Sendable {
+        case started(TenantID, epoch: Int, generation: Int, adopted: Int)
+        case reconfigured(TenantID, generation: Int)
+        case ended(TenantID, epoch: Int, why: String)
+        case refused(TenantID, why: String)
+    }
+
+    package let id: NodeID
+    package let boot: Int64
+    let release: String
+    let since: Timestamp
+
+    private var managers: [TenantID: WorkManager] = [:]
+    private var timers = TimerQueue<TenantID>()
+    /// The bootstrap command that a starting Work Manager has to acknowledge.
+    private var starting: [TenantID: WMControl] = [:]
+    private var health: [ProviderID: Health] = [:]
+    private var effects: [Effect] = []
+
+    package init(id: NodeID, boot: Int64, release: String, at now: Moment) {
+        self.id = id
+        self.boot = boot
+        self.release = release
+        since = now.wall
+    }
+
+    package func presence(_ state: Presence.State) -> Presence {
+        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+    }
+
+    package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        switch event {
+        case .connected:
+            effects.append(.publish(Message(.fleetPresence(id), .presence(presence(.online)))))
+            for tenant in managers.keys.sorted() { tell(tenant, .connected, at: now) }
+        case .received(let message): received(message, at: now)
+        case .subscribed(let tenant): subscribed(tenant, at: now)
+        case .wake:
+            for tenant in timers.popDue(now.monotonic) { tell(tenant, .wake, at: now) }
+        }
+        defer { effects.removeAll(keepingCapacity: true) }
+        return effects
+    }
+
+    package mutating func nextWake(at now: Moment) -> Int64 {
+        max(now.monotonic + 1, min(timers.next() ?? .max, now.monotonic + 60_000))
+    }
+
+    /// Hosted Work Managers by tenant, for the log and tests.
+    package var hosted: [TenantID: Int] { managers.mapValues(\.epoch) }
+
+    private mutating func received(_ message: Message, at now: Moment) {
+        switch (message.topic, message.payload) {
+        case (.wmControl(let tenant), .wmControl(let control)): obey(control, for: tenant, at: now)
+        case (.wmHeartbeat(let tenant), .heartbeat(let heartbeat)): tell(tenant, .heartbeat(heartbeat), at: now)
+        case (.wmCommitted(let tenant), .committed(let committed)): tell(tenant, .committed(committed), at: now)
+        case (.wmEpoch(let tenant), .wmEpoch(let epoch)):
+            if let manager = managers[tenant], epoch.epoch > manager.epoch {
+                end(tenant, "epoch \(epoch.epoch) has begun", at: now)
+            }
+        case (.wmEpoch(let tenant), .removed): end(tenant, "the tenant was removed", at: now)
+        case (.jobEvent(let tenant, let provider), .jobEvent(let event)):
+            tell(tenant, .jobEvent(provider, event), at: now)
+        case (.providerHealth(let provider), .health(let report)):
+            health[provider] = report
+            for tenant in managers.keys.sorted() { tell(tenant, .health(provider, report), at: now) }
+        case (.providerHealth(let provider), .removed): health[provider] = nil
+        case (.fleetPresence(id), .presence(let presence)):
+            // An old will, or the goodbye of an earlier process, must not stand against us.
+            if presence.boot <= boot, presence.state != .online {
+                effects.append(.publish(Message(.fleetPresence(id), .presence(self.presence(.online)))))
+            }
+        default: break
+        }
+    }
+
+    private mutating func obey(_ control: WMControl, for tenant: TenantID, at now: Moment) {
+        guard control.fleet == id else { return }
+        guard control.boot == boot else {
+            return reject(control, tenant, "the command is for process \(control.boot), this is \(boot)")
+        }
+        let current = managers[tenant]
+        if let current, control.epoch < current.epoch {
+            return reject(control, tenant, "epoch \(current.epoch) runs here, \(control.epoch) is over")
+        }
+        switch control.command {
+        case .bootstrap:
+            guard let config = control.config, config.tenant == tenant else {
+                return reject(control, tenant, "field config is missing or of another tenant")
+            }
+            if let current, current.epoch == control.epoch {
+                if starting[tenant] != nil { starting[tenant] = control } else {
+                    tell(tenant, .reconfigure(config), at: now)
+                    acknowledge(control, tenant, .done)
+                }
+                return
+            }
+            if current != nil { end(tenant, "epoch \(control.epoch) takes its place", at: now) }
+            let resume = control.resume ?? .empty
+            managers[tenant] = WorkManager(
+                tenant: tenant, epoch: control.epoch, fleet: id, boot: boot, config: config, resume: resume, at: now)
+            starting[tenant] = control
+            effects.append(.subscribe(tenant))
+            acknowledge(control, tenant, .accepted)
+            effects.append(
+                .report(
+                    .started(
+                        tenant, epoch: control.epoch, generation: config.generation, adopted: resume.open.count)))
+        case .reconfigure:
+            guard let config = control.config, current?.epoch == control.epoch else {
+                return reject(control, tenant, "no Work Manager of epoch \(control.epoch) runs here")
+            }
+            tell(tenant, .reconfigure(config), at: now)
+            acknowledge(control, tenant, .done)
+            effects.append(.report(.reconfigured(tenant, generation: config.generation)))
+        case .shutdown:
+            if current != nil { end(tenant, control.reason ?? "shut down by the registry", at: now) }
+            acknowledge(control, tenant, .done)
+        }
+    }
+
+    private mutating func subscribed(_ tenant: TenantID, at now: Moment) {
+        guard let control = starting.removeValue(forKey: tenant) else { return }
+        for provider in health.keys.sorted() {
+            if let report = health[provider] { tell(tenant, .health(provider, report), at: now) }
+        }
+        tell(tenant, .started, at: now)
+        acknowledge(control, tenant, .done)
+    }
+
+    private mutating func tell(_ tenant: TenantID, _ event: WorkManager.Event, at now: Moment) {
+        guard let results = managers[tenant]?.receive(event, at: now) else { return }
+        timers.set(tenant, managers[tenant]?.nextWake(at: now))
+        var newer: Int?
+        for effect in results {
+            switch effect {
+            case .publish(let message): effects.append(.publish(message))
+            case .fenced(let epoch): newer = epoch
+            }
+        }
+        if let newer { end(tenant, "a gateway refuses epoch \(newer): it is over", at: now) }
+    }
+
+    private mutating func end(_ tenant: TenantID, _ why: String, at now: Moment) {
+        guard let manager = managers.removeValue(forKey: tenant) else { return }
+        starting[tenant] = nil
+        timers.set(tenant, nil)
+        effects.append(.unsubscribe(tenant))
+        effects.append(.report(.ended(tenant, epoch: manager.epoch, why: why)))
+    }
+
+    private mutating func reject(_ control: WMControl, _ tenant: TenantID, _ why: String) {
+        acknowledge(control, tenant, .rejected, Problem(.staleEpoch, why))
+        effects.append(.report(.refused(tenant, why: why)))
+    }
+
+    private mutating func acknowledge(
+        _ control: WMControl, _ tenant: TenantID, _ phase: WMAck.Phase, _ error: Problem? = nil
+    ) {
+        effects.append(
+            .publish(
+                Message(
+                    .wmAck(tenant),
+                    .wmAck(
+                        WMAck(
+                            id: control.id, command: control.command, phase: phase, epoch: control.epoch,
+                            generation: managers[tenant]?.config.generation ?? control.generation, fleet: id,
+                            error: error)))))
+    }
+}

@@ -1,0 +1,152 @@
+import OMSModel
+import OMSProtocol
+
+/// The gateway's side of one attached provider: health, circuit, limits and the queue of waiting submissions.
+struct Door: Sendable {
+    let provider: ProviderID
+    var spec: ProviderSpec
+    var version: Int
+
+    var catalog: Catalog?
+    var status: Health.Status = .unknown
+    var circuit: Health.Circuit = .closed
+    var failures = 0
+    var error: Problem?
+    var warning: Problem?
+    var report: ProviderStatus?
+    var latency: Int?
+    var checked: Timestamp?
+
+    var nextServices: Int64 = 0
+    var nextStatus: Int64 = 0
+    var nextSweep: Int64 = 0
+    var servicesInFlight = false
+    var statusInFlight = false
+    var sweepInFlight = false
+    /// Highest `updated` seen, less two seconds.
+    var watermark: Timestamp?
+    var sweepPages = 0
+
+    /// Nothing is submitted before then: the provider asked for quiet.
+    var throttledUntil: Int64 = 0
+    /// Jobs in flight now allowed; halves when the provider is full, grows back with successes.
+    var limit: Int
+
+    /// Waiting submissions by tenant, served in turns, so that no tenant's crowd delays another's first job.
+    private var waiting: [TenantID: [JobID]] = [:]
+    private var turns: [TenantID] = []
+    private(set) var waitingCount = 0
+    /// Jobs that take a place at the provider: submitted, or being submitted, and not ended.
+    var occupied: Set<JobID> = []
+
+    static let maxWaiting = 20_000
+    static let openAfterFailures = 5
+    static let probeMilliseconds: Int64 = 5_000
+    static let servicesMilliseconds: Int64 = 30_000
+
+    init(provider: ProviderID, spec: ProviderSpec, version: Int) {
+        self.provider = provider
+        self.spec = spec
+        self.version = version
+        limit = spec.maxRunning ?? Self.defaultMaxRunning
+    }
+
+    static let defaultMaxRunning = 8
+    var maxRunning: Int { spec.maxRunning ?? Self.defaultMaxRunning }
+    var pollMilliseconds: Int64 { Int64(max(1, spec.pollSeconds ?? 1)) * 1000 }
+
+    mutating func enqueue(_ job: JobID, of tenant: TenantID) {
+        if waiting[tenant] == nil { turns.append(tenant) }
+        waiting[tenant, default: []].append(job)
+        waitingCount += 1
+    }
+
+    /// The next job whose turn it is; its tenant goes to the end of the row.
+    mutating func dequeue() -> JobID? {
+        guard let tenant = turns.first, var queue = waiting[tenant] else { return nil }
+        turns.removeFirst()
+        let job = queue.removeFirst()
+        waitingCount -= 1
+        if queue.isEmpty {
+            waiting[tenant] = nil
+        } else {
+            waiting[tenant] = queue
+            turns.append(tenant)
+        }
+        return job
+    }
+
+    func maySubmit(at now: Moment) -> Bool {
+        circuit == .closed && now.monotonic >= throttledUntil && occupied.count < limit && waitingCount > 0
+    }
+
+    /// The first job in flight begins the sweep, soon: short jobs end within a poll interval.
+    mutating func beginSweeping(from updated: Timestamp, at now: Moment) {
+        guard watermark == nil else { return }
+        watermark = updated.advanced(bySeconds: -2)
+        nextSweep = now.monotonic + min(pollMilliseconds, 250)
+    }
+
+    mutating func scheduleSweep(at now: Moment) { nextSweep = now.monotonic + pollMilliseconds }
+
+    mutating func throttle(afterSeconds: Int?, at now: Moment) {
+        limit = max(1, min(limit, occupied.count) / 2)
+        throttledUntil = max(throttledUntil, now.monotonic + Int64(afterSeconds ?? 1) * 1000)
+    }
+
+    mutating func succeeded() { if limit < maxRunning { limit += 1 } }
+
+    /// - Returns: whether health or circuit changed.
+    mutating func take(_ sign: HealthSign, at now: Moment) -> Bool {
+        let before = (status, circuit, error)
+        checked = now.wall
+        switch sign {
+        case .good:
+            failures = 0
+            error = nil
+            if circuit != .closed { circuit = .closed }
+            status = report.map { Health.Status($0.status) } ?? .pass
+            if warning != nil, status == .pass { status = .warn }
+        case .warning(let problem):
+            warning = problem
+            failures = 0
+            if status == .pass || status == .unknown { status = .warn }
+        case .failure(let problem):
+            failures += 1
+            error = problem
+            if failures >= 3 || circuit != .closed {
+                status = problem.slug == ProblemSlug.providerUnreachable.rawValue ? .unreachable : .fail
+            } else if status == .pass || status == .unknown {
+                status = .warn
+            }
+            if failures >= Self.openAfterFailures, circuit == .closed { open(at: now) }
+        case .fatal(let problem):
+            failures += 1
+            error = problem
+            status = .fail
+            if circuit == .closed { open(at: now) }
+        }
+        return before.0 != status || before.1 != circuit || before.2?.slug != error?.slug
+    }
+
+    private mutating func open(at now: Moment) {
+        circuit = .open
+        nextStatus = now.monotonic + Self.probeMilliseconds
+    }
+
+    func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {
+        Health(
+            status: status, checked: checked ?? now.wall, latencyMilliseconds: latency, circuit: circuit,
+            gateway: gateway, boot: boot, report: report, error: error ?? warning)
+    }
+}
+
+extension Health.Status {
+    init(_ level: ProviderStatus.Level) {
+        switch level {
+        case .pass: self = .pass
+        case .warn: self = .warn
+        case .fail: self = .fail
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import OMSModel
+import OMSProtocol
+
+/// What the providers' answers mean: for the job, and for the provider's health.
+extension Gateway {
+    mutating func answered(_ id: Int, _ latency: Int, _ answer: ProviderAnswer, at now: Moment) {
+        guard let call = calls.removeValue(forKey: id), doors[call.provider] != nil else { return }
+        doors[call.provider]?.latency = latency
+        switch call.kind {
+        case .services: tookCatalog(call.provider, answer, at: now)
+        case .status: tookStatus(call.provider, answer, at: now)
+        case .sweep: tookSweep(call.provider, call.kind, answer, at: now)
+        case .submit(let request): tookSubmit(request, answer, at: now)
+        case .job(let job): tookRead(job, answer, at: now)
+        case .stop(let job, _): tookStop(job, answer, at: now)
+        }
+        noteHealth(call, answer, at: now)
+    }
+
+    private mutating func noteHealth(_ call: ProviderCall, _ answer: ProviderAnswer, at now: Moment) {
+        guard var door = doors[call.provider] else { return }
+        let changed = door.take(HealthSign(answer), at: now)
+        doors[call.provider] = door
+        if changed {
+            effects.append(.report(.health(call.provider, door.status, door.circuit, door.error)))
+        }
+        if changed || call.kind == .status { announce(call.provider, at: now) }
+    }
+
+    // MARK: - Jobs
+
+    private mutating func tookSubmit(_ request: JobRequest, _ answer: ProviderAnswer, at now: Moment) {
+        guard var job = jobs[request.id] else { return }
+        job.inFlight = nil
+        job.lastHeard = now.monotonic
+        switch SubmitOutcome(answer, request: request) {
+        case .accepted(let report):
+            doors[job.provider]?.succeeded()
+            apply(report, to: job, at: now)
+            if job.stop != nil, jobs[job.id]?.state.isTerminal == false { jobs[job.id]?.next = (.stop, now.monotonic) }
+        case .rejected(let problem): end(job, as: .rejected, problem, at: now)
+        case .stopped(let problem): end(job, as: .stopped, problem, at: now)
+        case .waits(let problem, let seconds):
+            later(job, problem, seconds, at: now)
+        case .throttled(let problem, let seconds):
+            doors[job.provider]?.throttle(afterSeconds: seconds, at: now)
+            job.attempts -= 1
+            later(job, problem, seconds ?? 1, at: now)
+        case .retries(let problem, let limit, let seconds):
+            // It may have been taken before the error: the id protects against a second execution, and at the
+            // deadline a stop goes out before anybody calls it expired.
+            job.maybeSent = true
+            if let limit, job.attempts > limit { becomeUnknown(job, problem, at: now) } else {
+                later(job, problem, seconds, at: now)
+            }
+        case .unknown(let problem):
+            job.maybeSent = true
+            becomeUnknown(job, problem, at: now)
+        case .conflict:
+            job.maybeSent = true
+            job.next = (.read, now.monotonic)
+            jobs[job.id] = job
+            attendJob(job.id, at: now)
+        }
+    }
+
+    /// Gives the place back and joins the row again after a while.
+    private mutating func later(_ job: GatewayJob, _ problem: Problem, _ seconds: Int?, at now: Moment) {
+        var job = job
+        let changed = job.error != problem
+        job.error = problem
+        job.next = (.submit, backoff(job.attempts, afterSeconds: seconds, at: now))
+        jobs[job.id] = job
+        doors[job.provider]?.occupied.remove(job.id)
+        if changed { publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event)) }
+    }
+
+    private mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, at now: Moment) {
+        var job = job
+        job.state = .unknown
+        job.error = problem
+        job.next = (.read, backoff(1, afterSeconds: nil, at: now))
+        jobs[job.id] = job
+        effects.append(.report(.unknown(job.provider, job.id, problem)))
+        publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+    }
+
+    private mutating func tookRead(_ id: JobID, _ answer: ProviderAnswer, at now: Moment) {
+        guard var job = jobs[id] else { return }
+        job.inFlight = nil
+        switch ReadOutcome(answer) {
+        case .found(let report):
+            if let request = job.request, job.state == .submitting || job.state == .unknown, !job.acknowledged,
+                report.service != request.service || report.tenant != request.tenant
+                    || report.labels?["run_id"] != request.labels?["run_id"]
+            {
+                return end(job, as: .rejected, Problem(.idConflict, "the id belongs to another job there"), at: now)
+            }
+            apply(report, to: job, at: now)
+            if job.stop != nil, jobs[id]?.state.isTerminal == false { jobs[id]?.next = (.stop, now.monotonic) }
+        case .absent:
+            job.absences += 1
+            if job.stop != nil, !job.acknowledged {
+                return end(job, as: .stopped, Problem(.stopped, "the provider never had it"), at: now)
+            }
+            // Twice, two seconds apart: an answer may come from a replica that has not seen it yet.
+            if job.absences < 2 {
+                job.next = (.read, now.monotonic + 2_000)
+                jobs[id] = job
+            } else if job.acknowledged {
+                end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
+            } else if job.request != nil {
+                job.maybeSent = false  // proven absent: the same id may be sent again
+                job.state = .submitting
+                job.absences = 0
+                job.next = (.submit, backoff(job.attempts, afterSeconds: nil, at: now))
+                store(job, at: now)
+                publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+            } else {
+                end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job"), at: now)
+            }
+        case .gone: end(job, as: .lost, Problem(.providerForgot, "the provider has purged the job"), at: now)
+        case .waits(let problem, let seconds):
+            job.attempts += 1
+            job.error = problem
+            job.next = (.read, backoff(job.attempts, afterSeconds: seconds, at: now))
+            jobs[id] = job
+            if job.state != .unknown, job.state != .submitting, job.attempts >= 3 {
+                becomeUnknown(job, problem, at: now)
+            }
+        }
+    }
+
+    private mutating func tookStop(_ id: JobID, _ answer: ProviderAnswer, at now: Moment) {
+        guard var job = jobs[id] else { return }
+        job.inFlight = nil
+        switch StopOutcome(answer) {
+        case .state(let report):
+            apply(report, to: job, at: now)
+            jobs[id]?.next = nil
+        case .absent, .gone:
+            if job.acknowledged {
+                end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
+            } else if job.request?.deadline.map({ now.wall >= $0 }) == true {
+                end(job, as: .expired, Problem(.deadline, "not accepted by its deadline; the provider never had it"), at: now)
+            } else {
+                end(job, as: .stopped, Problem(.stopped, "the provider never had it"), at: now)
+            }
+        case .refused(let problem):
+            // It cannot be stopped: it runs to its own end, and the sweep sees it.
+            job.error = problem
+            job.stop = nil
+            job.next = (.read, now.monotonic + 2_000)
+            jobs[id] = job
+        case .waits(let problem, let seconds):
+            job.attempts += 1
+            job.error = problem
+            job.next = (.stop, backoff(job.attempts, afterSeconds: seconds, at: now))
+            jobs[id] = job
+        }
+    }
+}

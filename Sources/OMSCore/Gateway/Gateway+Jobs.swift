@@ -1,0 +1,182 @@
+import OMSModel
+import OMSProtocol
+
+/// Commands about jobs, and the steps that bring every job to its end.
+extension Gateway {
+    mutating func obey(_ command: JobCommand, of tenant: TenantID, at provider: ProviderID, _ now: Moment) {
+        let fence = fences[tenant] ?? 0
+        guard command.epoch >= fence else {
+            effects.append(.report(.refused(tenant, command.job, epoch: command.epoch, fence: fence)))
+            return publish(
+                .jobEvent(tenant, provider),
+                .jobEvent(
+                    JobEvent(
+                        job: command.job, epoch: command.epoch, state: .rejected, time: now.wall,
+                        error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)"))))
+        }
+        fences[tenant] = command.epoch
+        guard doors[provider] != nil else { return }
+        if var job = jobs[command.job] {
+            job.epoch = command.epoch
+            if command.command == .stop, !job.state.isTerminal { requestStop(&job, command, at: now) }
+            jobs[command.job] = job
+            return publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+        }
+        switch command.command {
+        case .submit:
+            guard let request = command.request, request.id == command.job, request.tenant == tenant else {
+                return publish(
+                    .jobEvent(tenant, provider),
+                    .jobEvent(
+                        JobEvent(
+                            job: command.job, epoch: command.epoch, state: .rejected, time: now.wall,
+                            error: Problem(.badRequest, "field request is missing or of another job or tenant"))))
+            }
+            guard doors[provider].map({ $0.waitingCount < Door.maxWaiting }) == true else {
+                // Not answered: the Work Manager keeps the job and asks again.
+                effects.append(.report(.full(provider)))
+                return
+            }
+            let job = GatewayJob(
+                id: command.job, tenant: tenant, provider: provider, epoch: command.epoch, request: request,
+                state: .submitting, at: now)
+            jobs[job.id] = job
+            doors[provider]?.enqueue(job.id, of: tenant)
+            publish(.jobEvent(tenant, provider), .jobEvent(job.event))
+        case .status, .stop:
+            var job = GatewayJob(
+                id: command.job, tenant: tenant, provider: provider, epoch: command.epoch, request: nil,
+                state: .unknown, at: now)
+            // Asked about as an accepted job: a 404 then means that the provider forgot it.
+            job.acknowledged = command.command == .status
+            job.next = (.read, now.monotonic)
+            if command.command == .stop { requestStop(&job, command, at: now) }
+            jobs[job.id] = job
+            doors[provider]?.occupied.insert(job.id)
+            attendJob(job.id, at: now)
+        }
+    }
+
+    private func requestStop(_ job: inout GatewayJob, _ command: JobCommand, at now: Moment) {
+        guard job.stop == nil else { return }
+        job.stop = JobAction(action: "stop", graceSeconds: command.graceSeconds, reason: command.reason)
+        job.next = (.stop, now.monotonic)
+    }
+
+    mutating func attendJobs(at now: Moment) {
+        for id in jobs.keys.sorted() { attendJob(id, at: now) }
+    }
+
+    /// Takes the next step of one job, if it is due and no call about it is under way.
+    mutating func attendJob(_ id: JobID, at now: Moment) {
+        guard var job = jobs[id], !job.state.isTerminal, job.inFlight == nil, let door = doors[job.provider] else { return }
+        if job.state == .submitting, let deadline = job.request?.deadline, now.wall >= deadline {
+            return passDeadline(job, at: now)
+        }
+        if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= Self.quietMilliseconds {
+            job.next = (.read, now.monotonic)
+        }
+        guard let next = job.next, now.monotonic >= next.at, door.circuit == .closed else {
+            jobs[id] = job
+            return
+        }
+        switch next.step {
+        case .submit:
+            // Back into the row: a repetition waits its turn like everybody.
+            job.next = nil
+            jobs[id] = job
+            doors[job.provider]?.occupied.remove(id)
+            doors[job.provider]?.enqueue(id, of: job.tenant)
+        case .read:
+            job.inFlight = .read
+            job.next = nil
+            jobs[id] = job
+            call(.job(id), door, tenant: job.tenant, epoch: job.epoch)
+        case .stop:
+            guard let action = job.stop else { return }
+            if job.state == .submitting, !job.maybeSent, job.attempts == 0 {
+                return end(job, as: .stopped, Problem(.stopped, "stopped before it was submitted"), at: now)
+            }
+            job.inFlight = .stop
+            job.next = nil
+            jobs[id] = job
+            call(.stop(id, action), door, tenant: job.tenant, epoch: job.epoch)
+        }
+    }
+
+    /// Fills the free places at a provider.
+    mutating func submitWaiting(_ provider: ProviderID, at now: Moment) {
+        while let door = doors[provider], door.maySubmit(at: now), let id = doors[provider]?.dequeue() {
+            guard var job = jobs[id], job.state == .submitting, job.inFlight == nil, let request = job.request else { continue }
+            if job.stop != nil, !job.maybeSent {
+                end(job, as: .stopped, Problem(.stopped, "stopped before it was submitted"), at: now)
+                continue
+            }
+            if let deadline = request.deadline, now.wall >= deadline {
+                passDeadline(job, at: now)
+                continue
+            }
+            job.attempts += 1
+            job.inFlight = .submit
+            job.next = nil
+            jobs[id] = job
+            doors[provider]?.occupied.insert(id)
+            call(.submit(request), door, tenant: job.tenant, epoch: job.epoch)
+        }
+    }
+
+    /// The deadline came before the provider took it. What may have reached the provider is stopped there first.
+    private mutating func passDeadline(_ job: GatewayJob, at now: Moment) {
+        guard job.maybeSent else {
+            let waited = job.error?.detail.map { "; last: \($0)" } ?? ""
+            return end(job, as: .expired, Problem(.deadline, "not accepted by its deadline\(waited)"), at: now)
+        }
+        var job = job
+        job.state = .unknown
+        job.stop = JobAction(action: "stop", graceSeconds: 0, reason: "the deadline passed")
+        job.next = (.stop, now.monotonic)
+        jobs[job.id] = job
+        doors[job.provider]?.occupied.insert(job.id)
+        publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+    }
+
+    mutating func end(_ job: GatewayJob, as state: JobState, _ problem: Problem, at now: Moment) {
+        var job = job
+        job.state = state
+        job.error = problem
+        job.time = now.wall
+        job.finished = now.wall
+        store(job, at: now)
+        publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+    }
+
+    /// Writes a job back and keeps the door's places and the row of the ended right.
+    mutating func store(_ job: GatewayJob, at now: Moment) {
+        var job = job
+        if job.state.isTerminal {
+            job.next = nil
+            doors[job.provider]?.occupied.remove(job.id)
+            if job.endedAt == nil {
+                job.endedAt = now.monotonic
+                ended.append(job.id)
+            }
+        }
+        jobs[job.id] = job
+    }
+
+    mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {
+        var job = job
+        let applied = job.apply(report, at: now)
+        if job.stop == nil || job.state == .stopping { job.next = nil }
+        doors[job.provider]?.beginSweeping(from: report.updated, at: now)
+        store(job, at: now)
+        switch applied {
+        case .changed: publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+        case .unchanged: break
+        case .illegal(let what):
+            let problem = Problem(.illegalTransition, "job \(job.id): \(what)")
+            effects.append(.report(.illegal(job.provider, job.id, what)))
+            if doors[job.provider]?.take(.warning(problem), at: now) == true { announce(job.provider, at: now) }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import OMSModel
+import OMSProtocol
+
+/// The regular questions to a provider: catalogue, status, and one sweep for all its jobs.
+extension Gateway {
+    /// Does what is due at one provider.
+    mutating func attend(_ provider: ProviderID, at now: Moment) {
+        guard let door = doors[provider] else { return }
+        if !door.statusInFlight, now.monotonic >= door.nextStatus {
+            if door.circuit == .open { doors[provider]?.circuit = .halfOpen }
+            doors[provider]?.statusInFlight = true
+            call(.status, door)
+        }
+        guard door.circuit == .closed else { return }
+        if !door.servicesInFlight, now.monotonic >= door.nextServices {
+            doors[provider]?.servicesInFlight = true
+            call(.services(etag: door.catalog?.etag), door)
+        }
+        if door.occupied.isEmpty { doors[provider]?.watermark = nil }
+        if let since = doors[provider]?.watermark, !door.sweepInFlight, now.monotonic >= door.nextSweep {
+            doors[provider]?.sweepInFlight = true
+            doors[provider]?.sweepPages = 0
+            call(.sweep(since: since, pageToken: nil), door)
+        }
+        submitWaiting(provider, at: now)
+    }
+
+    mutating func tookCatalog(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
+        doors[provider]?.servicesInFlight = false
+        doors[provider]?.nextServices = now.monotonic + Door.servicesMilliseconds
+        if case .answered(_, _, let etag, .services(let list)) = answer {
+            doors[provider]?.catalog = Catalog(
+                gateway: id, fetched: now.wall, etag: etag, stale: false, services: list.services)
+        } else if case .answered(304, _, _, _) = answer {
+            doors[provider]?.catalog?.fetched = now.wall
+            doors[provider]?.catalog?.stale = false
+            return
+        } else {
+            // The old catalogue stands, marked stale; ask again sooner.
+            doors[provider]?.nextServices = now.monotonic + 2_000
+            guard doors[provider]?.catalog?.stale == false else { return }
+            doors[provider]?.catalog?.stale = true
+        }
+        if let catalog = doors[provider]?.catalog { publish(.providerCatalog(provider), .catalog(catalog)) }
+    }
+
+    mutating func tookStatus(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
+        doors[provider]?.statusInFlight = false
+        // Soon again while something is wrong or nothing is known, else at leisure.
+        let healthy = doors[provider]?.failures == 0
+        doors[provider]?.nextStatus = now.monotonic + (healthy ? Door.probeMilliseconds : 1_000)
+        guard case .answered(_, _, _, .status(let report)) = answer else {
+            if doors[provider]?.circuit != .closed {
+                doors[provider]?.circuit = .open
+                doors[provider]?.nextStatus = now.monotonic + Door.probeMilliseconds
+            }
+            return
+        }
+        let before = doors[provider]?.report
+        doors[provider]?.report = report
+        if let before, before.startedAt != report.startedAt {
+            // Restarted: every open job is asked for by itself, now.
+            for job in doors[provider]?.occupied.sorted() ?? [] where jobs[job]?.inFlight == nil && jobs[job]?.acknowledged == true {
+                jobs[job]?.next = (.read, now.monotonic)
+                attendJob(job, at: now)
+            }
+            doors[provider]?.nextServices = now.monotonic
+        }
+    }
+
+    mutating func tookSweep(
+        _ provider: ProviderID, _ kind: ProviderCall.Kind, _ answer: ProviderAnswer, at now: Moment
+    ) {
+        doors[provider]?.sweepInFlight = false
+        doors[provider]?.scheduleSweep(at: now)
+        guard case .sweep(let since, _) = kind, case .answered(_, let retryAfter, _, let body) = answer else { return }
+        guard case .jobs(let list) = body else {
+            if let retryAfter { doors[provider]?.nextSweep = now.monotonic + Int64(retryAfter) * 1000 }
+            return
+        }
+        for report in list.jobs {
+            guard let job = jobs[report.id], job.provider == provider, job.inFlight == nil else { continue }
+            apply(report, to: job, at: now)
+        }
+        if let newest = list.jobs.map(\.updated).max()?.advanced(bySeconds: -2),
+            let watermark = doors[provider]?.watermark
+        {
+            doors[provider]?.watermark = max(watermark, newest)
+        }
+        // A page that is full goes on at once, within reason; the rest comes with the next sweep. The token belongs
+        // to the question that it came from, so `since` stays.
+        if let token = list.nextPageToken, let door = doors[provider], door.sweepPages < Self.maxSweepPages
+        {
+            doors[provider]?.sweepPages += 1
+            doors[provider]?.sweepInFlight = true
+            call(.sweep(since: since, pageToken: token), door)
+        }
+    }
+
+    private static var maxSweepPages: Int { 50 }
+}

@@ -1,0 +1,192 @@
+package import OMSModel
+package import OMSProtocol
+
+/// The one door to the Service Providers. Carries out commands of exactly one epoch per tenant, submits each job id
+/// at most once (P3), watches jobs by one sweep per provider, and keeps asking where an answer was lost.
+package struct Gateway: Sendable {
+    package enum Event: Sendable {
+        case connected
+        case received(Message)
+        case answer(call: Int, latency: Int, ProviderAnswer)
+        case wake
+    }
+
+    package enum Effect: Hashable, Sendable {
+        case publish(Message)
+        case call(ProviderCall)
+        /// Hear the job commands of an attached provider.
+        case subscribe(ProviderID)
+        case unsubscribe(ProviderID)
+        case report(Report)
+    }
+
+    package enum Report: Hashable, Sendable {
+        case attached(ProviderID)
+        case detached(ProviderID)
+        case health(ProviderID, Health.Status, Health.Circuit, Problem?)
+        case illegal(ProviderID, JobID, String)
+        case refused(TenantID, JobID, epoch: Int, fence: Int)
+        case unknown(ProviderID, JobID, Problem)
+        case full(ProviderID)
+    }
+
+    package let id: NodeID
+    package let boot: Int64
+    let release: String
+    let since: Timestamp
+
+    var doors: [ProviderID: Door] = [:]
+    var jobs: [JobID: GatewayJob] = [:]
+    /// Per tenant the only epoch whose commands count; it only rises.
+    var fences: [TenantID: Int] = [:]
+    var calls: [Int: ProviderCall] = [:]
+    var nextCall = 1
+    /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
+    var ended: [JobID] = []
+    var generator: SplitMix64
+    var effects: [Effect] = []
+
+    static let maxEnded = 20_000
+    static let keepEndedMilliseconds: Int64 = 3_600_000
+    /// An open job that neither the sweep nor an answer mentioned for so long is read by itself.
+    static let quietMilliseconds: Int64 = 30_000
+
+    package init(id: NodeID, boot: Int64, release: String, seed: UInt64, at now: Moment) {
+        self.id = id
+        self.boot = boot
+        self.release = release
+        since = now.wall
+        generator = SplitMix64(seed: seed)
+    }
+
+    package func presence(_ state: Presence.State) -> Presence {
+        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+    }
+
+    package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        switch event {
+        case .connected:
+            publish(.gatewayPresence(id), .presence(presence(.online)))
+            for provider in doors.keys.sorted() { announce(provider, at: now) }
+        case .received(let message): received(message, at: now)
+        case .answer(let call, let latency, let answer): answered(call, latency, answer, at: now)
+        case .wake: attendJobs(at: now)
+        }
+        for provider in doors.keys.sorted() { attend(provider, at: now) }
+        forgetEnded(at: now)
+        defer { effects.removeAll(keepingCapacity: true) }
+        return effects
+    }
+
+    package func nextWake(at now: Moment) -> Int64 {
+        var next = now.monotonic + 60_000
+        for door in doors.values {
+            if !door.statusInFlight { next = min(next, door.nextStatus) }
+            if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
+            if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
+            if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed {
+                next = min(next, door.throttledUntil)
+            }
+        }
+        for job in jobs.values where !job.state.isTerminal && job.inFlight == nil {
+            // With an open circuit nothing can be done; the probe's answer is the next chance.
+            if let at = job.next?.at, doors[job.provider]?.circuit == .closed { next = min(next, at) }
+            if let deadline = job.request?.deadline, job.state == .submitting {
+                next = min(next, now.monotonic + max(0, deadline.milliseconds - now.wall.milliseconds))
+            }
+        }
+        return max(next, now.monotonic + 1)
+    }
+
+    private mutating func received(_ message: Message, at now: Moment) {
+        switch (message.topic, message.payload) {
+        case (.gatewayControl(id), .gatewayControl(let control)): obey(control, at: now)
+        case (.wmEpoch(let tenant), .wmEpoch(let epoch)):
+            fences[tenant] = max(fences[tenant] ?? 0, epoch.epoch)
+        case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
+            obey(command, of: tenant, at: provider, now)
+        case (.gatewayPresence(id), .presence(let presence)):
+            if presence.boot <= boot, presence.state != .online {
+                publish(.gatewayPresence(id), .presence(self.presence(.online)))
+            }
+        default: break
+        }
+    }
+
+    private mutating func obey(_ control: GatewayControl, at now: Moment) {
+        let provider = control.provider
+        switch control.command {
+        case .attach:
+            guard let spec = control.spec else {
+                return acknowledge(control, Problem(.badRequest, "field spec is missing"))
+            }
+            if doors[provider] == nil {
+                doors[provider] = Door(provider: provider, spec: spec, version: control.version)
+                effects.append(.subscribe(provider))
+                effects.append(.report(.attached(provider)))
+            } else if doors[provider]?.version != control.version {
+                doors[provider]?.spec = spec
+                doors[provider]?.version = control.version
+                doors[provider]?.limit = spec.maxRunning ?? Door.defaultMaxRunning
+                doors[provider]?.nextStatus = 0
+                doors[provider]?.nextServices = 0
+                doors[provider]?.circuit = .closed
+                doors[provider]?.failures = 0
+            }
+            acknowledge(control, nil)
+        case .detach:
+            if doors.removeValue(forKey: provider) != nil {
+                effects.append(.unsubscribe(provider))
+                publish(.providerCatalog(provider), .removed)
+                publish(.providerHealth(provider), .removed)
+                effects.append(.report(.detached(provider)))
+            }
+            acknowledge(control, nil)
+        }
+    }
+
+    private mutating func acknowledge(_ control: GatewayControl, _ error: Problem?) {
+        publish(
+            .gatewayAck(id),
+            .gatewayAck(
+                GatewayAck(
+                    id: control.id, provider: control.provider, version: control.version, boot: boot, error: error)))
+    }
+
+    // MARK: - Small helpers of all extensions
+
+    mutating func publish(_ topic: Topic, _ payload: Payload) {
+        effects.append(.publish(Message(topic, payload)))
+    }
+
+    mutating func call(_ kind: ProviderCall.Kind, _ door: Door, tenant: TenantID? = nil, epoch: Int? = nil) {
+        let call = ProviderCall(
+            id: nextCall, provider: door.provider, baseURL: door.spec.baseURL, credential: door.spec.credential,
+            kind: kind, tenant: tenant, epoch: epoch)
+        nextCall += 1
+        calls[call.id] = call
+        effects.append(.call(call))
+    }
+
+    mutating func announce(_ provider: ProviderID, at now: Moment) {
+        guard let door = doors[provider] else { return }
+        publish(.providerHealth(provider), .health(door.health(gateway: id, boot: boot, at: now)))
+        if let catalog = door.catalog { publish(.providerCatalog(provider), .catalog(catalog)) }
+    }
+
+    mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {
+        if let afterSeconds { return now.monotonic + Int64(afterSeconds) * 1000 }
+        return now.monotonic + Retry.delay(attempt: attempt, base: 500, cap: 30_000, using: &generator)
+    }
+
+    private mutating func forgetEnded(at now: Moment) {
+        var drop = 0
+        while drop < ended.count {
+            let old = jobs[ended[drop]]?.endedAt.map { now.monotonic - $0 > Self.keepEndedMilliseconds } ?? true
+            guard old || ended.count - drop > Self.maxEnded else { break }
+            jobs[ended[drop]] = nil
+            drop += 1
+        }
+        if drop > 0 { ended.removeFirst(drop) }
+    }
+}

@@ -1,0 +1,100 @@
+import OMSModel
+import OMSProtocol
+
+/// A job as the gateway follows it at its provider.
+struct GatewayJob: Sendable {
+    enum Step: Hashable, Sendable { case submit, read, stop }
+
+    let id: JobID
+    let tenant: TenantID
+    let provider: ProviderID
+    /// Of the Work Manager that last asked about it.
+    var epoch: Int
+    /// nil: adopted from a question, never submitted by this process.
+    var request: JobRequest?
+    var state: JobState
+    var providerRevision: Int?
+    /// The provider has shown it at least once.
+    var acknowledged = false
+    /// A submit may have reached the provider without an answer.
+    var maybeSent = false
+    var attempts = 0
+    /// Consecutive 404 while resolving.
+    var absences = 0
+    var inFlight: Step?
+    /// What is to be done next, and when (monotonic). nil: the sweep takes care of it.
+    var next: (step: Step, at: Int64)?
+    var stop: JobAction?
+    var lastHeard: Int64
+    var endedAt: Int64?
+
+    var time: Timestamp
+    var started: Timestamp?
+    var finished: Timestamp?
+    var progress: Double?
+    var message: String?
+    var outputs: [String: JSONValue]?
+    var error: Problem?
+
+    init(id: JobID, tenant: TenantID, provider: ProviderID, epoch: Int, request: JobRequest?, state: JobState, at now: Moment) {
+        self.id = id
+        self.tenant = tenant
+        self.provider = provider
+        self.epoch = epoch
+        self.request = request
+        self.state = state
+        lastHeard = now.monotonic
+        time = now.wall
+    }
+
+    var event: JobEvent {
+        JobEvent(
+            job: id, epoch: epoch, state: state, providerRevision: providerRevision, time: time, started: started,
+            finished: finished, progress: progress, message: message, outputs: outputs, error: error)
+    }
+
+    enum Applied: Equatable { case unchanged, changed, illegal(String) }
+
+    /// Takes over the provider's view if it is newer. A provider must never let a rank or a revision fall, nor change
+    /// a terminal state; if it does, the old state stands.
+    mutating func apply(_ job: ProviderJob, at now: Moment) -> Applied {
+        acknowledged = true
+        absences = 0
+        lastHeard = now.monotonic
+        if let providerRevision, job.revision <= providerRevision, state != .unknown {
+            if job.revision < providerRevision, job.state != state {
+                return .illegal("revision fell from \(providerRevision) to \(job.revision)")
+            }
+            return .unchanged
+        }
+        guard state.mayBecome(job.state) else {
+            return state == job.state
+                ? .unchanged : .illegal("state went from \(state.rawValue) to \(job.state.rawValue)")
+        }
+        state = job.state
+        providerRevision = job.revision
+        time = job.updated
+        started = job.started
+        finished = job.finished
+        progress = job.progress
+        message = job.message
+        error = job.error
+        outputs = job.state.isTerminal ? job.outputs : nil
+        if job.state == .failed, error == nil {
+            error = Problem(.jobFailed, "the provider gave no reason")
+        }
+        let size = JSONValue.object(outputs ?? [:]).approximateBytes
+        if size > Self.maxOutputBytes {
+            outputs = nil
+            state = .failed
+            error = Problem(
+                .providerMalformed,
+                "outputs of \(size) bytes; at most \(Self.maxOutputBytes): larger ones go by reference (href)",
+                retryable: false)
+        }
+        return .changed
+    }
+
+    /// Twice what the contract allows, so that an honest provider near the limit is not punished for our estimate.
+    static let maxOutputBytes = 65_536
+}

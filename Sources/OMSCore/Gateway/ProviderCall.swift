@@ -1,0 +1,58 @@
+package import OMSModel
+
+/// One REST call that the gateway's shell is to make.
+package struct ProviderCall: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
+        case services(etag: String?)
+        case status
+        /// The change feed: every job that changed since the watermark, all tenants at once.
+        case sweep(since: Timestamp, pageToken: String?)
+        case job(JobID)
+        case submit(JobRequest)
+        case stop(JobID, JobAction)
+    }
+
+    package var id: Int
+    package var provider: ProviderID
+    package var baseURL: String
+    package var credential: String?
+    package var kind: Kind
+    /// On whose behalf, with which epoch (headers `OMS-Tenant`, `OMS-Epoch`).
+    package var tenant: TenantID?
+    package var epoch: Int?
+
+    /// Milliseconds until the call is given up.
+    package var timeout: Int {
+        switch kind {
+        case .status: 5_000
+        case .services, .sweep, .job, .submit, .stop: 10_000
+        }
+    }
+}
+
+/// What came back, already parsed by `AnswerReader` (or made up by the simulation).
+package enum ProviderAnswer: Hashable, Sendable {
+    package enum Phase: Hashable, Sendable {
+        /// No byte of the request left: it may be repeated freely.
+        case notSent
+        /// It may have been executed.
+        case maybeSent
+    }
+    package enum Fault: String, Hashable, Sendable {
+        case resolve, connect, policy, tls, timeout, reset, tooLarge, malformed, other
+    }
+
+    case answered(status: Int, retryAfterSeconds: Int?, etag: String?, body: Body)
+    case failed(Phase, Fault, String)
+
+    package enum Body: Hashable, Sendable {
+        case services(ServiceList)
+        case status(ProviderStatus)
+        case jobs(JobList)
+        case job(ProviderJob)
+        case problem(Problem)
+        case empty
+        /// A 2xx whose body breaks the contract, and how.
+        case malformed(String)
+    }
+}

@@ -1,0 +1,149 @@
+package import OMSModel
+
+/// What the planner knows of a provider.
+package struct ProviderView: Hashable, Sendable {
+    package var services: [ServiceDescription]
+    package var isUsable: Bool
+    /// Why it is not usable.
+    package var why: String?
+
+    package init(services: [ServiceDescription], isUsable: Bool, why: String? = nil) {
+        self.services = services
+        self.isUsable = isUsable
+        self.why = why
+    }
+}
+
+package enum PlanOutcome: Hashable, Sendable {
+    /// `generation` is 0: whoever puts it in force counts.
+    case plan(WorkManagerConfig, explanation: String)
+    /// No scenario can be satisfied now, and what would change that.
+    case unsatisfied(code: String, text: String)
+}
+
+/// Chooses a tenant's configuration: a pure function, the same input gives the same plan.
+package enum Planner {
+    static let defaultTimeoutSeconds = 300
+    static let defaultMaxAttempts = 2
+    static let deadlineMarginSeconds = 60
+
+    package static func plan(
+        _ tenant: TenantID, _ spec: TenantSpec, scenarios: [ScenarioID: ScenarioSpec],
+        providers: [ProviderID: ProviderView], anchors: [ServiceID: Timestamp], now: Timestamp
+    ) -> PlanOutcome {
+        if spec.suspended == true {
+            return .unsatisfied(code: "suspended", text: "the tenant is suspended; set suspended: false and apply again")
+        }
+        var obstacles: [String] = []
+        for id in spec.scenarios {
+            guard let scenario = scenarios[id] else {
+                obstacles.append("scenario \(id) is not registered")
+                continue
+            }
+            switch satisfy(tenant, spec, scenario, providers, anchors, now) {
+            case .success(let services):
+                let config = WorkManagerConfig(tenant: tenant, generation: 0, scenario: id, services: services)
+                let why = obstacles.isEmpty ? "the preferred scenario" : "better ones cannot be: " + obstacles.joined(separator: "; ")
+                return .plan(config, explanation: "scenario \(id): \(why)")
+            case .failure(let obstacle): obstacles.append("scenario \(id): \(obstacle.text)")
+            }
+        }
+        return .unsatisfied(code: "no-scenario", text: obstacles.joined(separator: "; "))
+    }
+
+    private struct Obstacle: Error { var text: String }
+
+    private static func satisfy(
+        _ tenant: TenantID, _ spec: TenantSpec, _ scenario: ScenarioSpec, _ providers: [ProviderID: ProviderView],
+        _ anchors: [ServiceID: Timestamp], _ now: Timestamp
+    ) -> Result<[ServicePlan], Obstacle> {
+        var variables = spec.variables ?? [:]
+        variables["tenant"] = tenant.text
+        var plans: [ServicePlan] = []
+        for id in scenario.services.keys.sorted() {
+            guard let service = scenario.services[id] else { continue }
+            let policy = service.providers ?? ProviderPolicy(use: .one)
+            let able = choices(service.type, policy, providers)
+            let needed = policy.use == .all ? policy.atLeast ?? 1 : 1
+            guard able.count >= needed else {
+                return .failure(
+                    Obstacle(
+                        text: "service \(id) needs \(needed) provider\(needed == 1 ? "" : "s") of type "
+                            + "\(service.type), \(able.count) can: " + absence(service.type, policy, providers)))
+            }
+            let timeout = service.timeoutSeconds ?? defaultTimeoutSeconds
+            let attempts = service.maxAttempts ?? defaultMaxAttempts
+            plans.append(
+                ServicePlan(
+                    id: id, type: service.type, frequency: service.frequency, after: service.after ?? [],
+                    anchor: anchors[id] ?? now, timeoutSeconds: timeout,
+                    deadlineSeconds: service.deadlineSeconds ?? timeout * attempts + deadlineMarginSeconds,
+                    maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
+                    outputSource: service.outputSource?.filled(variables),
+                    parameters: service.parameters?.filled(variables), providers: able,
+                    merge: service.merge ?? MergeRule(strategy: .first)))
+        }
+        return .success(plans)
+    }
+
+    private static func choices(
+        _ type: ServiceType, _ policy: ProviderPolicy, _ providers: [ProviderID: ProviderView]
+    ) -> [ProviderChoice] {
+        (policy.only ?? providers.keys.sorted()).compactMap { provider in
+            guard let view = providers[provider], view.isUsable,
+                let service = view.services.first(where: { $0.type == type && $0.available })
+            else { return nil }
+            return ProviderChoice(provider: provider, service: service.id)
+        }
+    }
+
+    /// Why nobody, or too few, can do it: each candidate with its obstacle.
+    private static func absence(
+        _ type: ServiceType, _ policy: ProviderPolicy, _ providers: [ProviderID: ProviderView]
+    ) -> String {
+        let candidates = policy.only ?? providers.keys.sorted()
+        if candidates.isEmpty { return "no provider is registered" }
+        return candidates.map { id in
+            guard let view = providers[id] else { return "\(id) is not registered" }
+            if !view.isUsable { return "\(id) is not usable (\(view.why ?? "not seen yet"))" }
+            guard let service = view.services.first(where: { $0.type == type }) else { return "\(id) does not offer it" }
+            return service.available ? "\(id) can" : "\(id) has withdrawn it"
+        }.joined(separator: ", ")
+    }
+}
+
+extension DataLocation {
+    fileprivate func filled(_ variables: [String: String]) -> DataLocation {
+        DataLocation(uri: uri.filled(variables), type: type, credential: credential?.filled(variables))
+    }
+}
+
+extension JSONValue {
+    /// Replaces `{name}` in every text.
+    fileprivate func filled(_ variables: [String: String]) -> JSONValue {
+        switch self {
+        case .string(let text): .string(text.filled(variables))
+        case .array(let items): .array(items.map { $0.filled(variables) })
+        case .object(let members): .object(members.mapValues { $0.filled(variables) })
+        case .null, .bool, .int, .double: self
+        }
+    }
+}
+
+extension String {
+    /// `{name}` becomes the variable's value; an unknown name stays as it is.
+    fileprivate func filled(_ variables: [String: String]) -> String {
+        guard contains("{") else { return self }
+        var result = ""
+        var rest = self[...]
+        while let open = rest.firstIndex(of: "{") {
+            result += rest[..<open]
+            rest = rest[open...]
+            guard let close = rest.firstIndex(of: "}") else { break }
+            let name = String(rest[rest.index(after: open)..<close])
+            result += variables[name] ?? String(rest[...close])
+            rest = rest[rest.index(after: close)...]
+        }
+        return result + rest
+    }
+}

@@ -1,0 +1,100 @@
+import OMSModel
+import OMSProtocol
+
+/// Questions and commands of the `oms` command.
+extension Registry {
+    /// Methods that only read are answered by the store (docs/interfaces.md lists them).
+    mutating func serve(_ request: ClientRequest, isCommand: Bool, at now: Moment) {
+        guard isLoaded else {
+            return respond(request, Problem(.unavailable, "the registry has not read its database yet", status: 503, retryable: true))
+        }
+        guard pending.count < Self.maxPending else {
+            return respond(request, Problem(.busy, "too many requests wait for the database", status: 503, retryable: true))
+        }
+        guard isCommand else {
+            waiting[store(.query(request))] = request
+            return
+        }
+        switch request.method {
+        case "apply": apply(request, at: now)
+        default:
+            respond(request, Problem(.badRequest, "field method: '\(request.method)' is no command; known: apply", status: 400))
+        }
+    }
+
+    private mutating func apply(_ request: ClientRequest, at now: Moment) {
+        guard let values = request.params["documents"]?.arrayValue, !values.isEmpty, values.count <= 1_000 else {
+            return respond(
+                request, Problem(.badRequest, "field documents must be a list of 1 to 1000 documents", status: 400))
+        }
+        var documents: [Document] = []
+        var errors: [FieldError] = []
+        for (index, value) in values.enumerated() {
+            let (document, found) = DocumentReader.read(value)
+            errors += found.map { FieldError(pointer: "/documents/\(index)\($0.pointer)", detail: $0.detail) }
+            if let document { documents.append(document) }
+        }
+        if errors.isEmpty { errors = unknownReferences(documents) }
+        guard errors.isEmpty else {
+            return respond(
+                request,
+                Problem(.invalidConfig, "\(errors.count) field(s) are wrong; nothing was changed", status: 422, errors: errors))
+        }
+        waiting[store(.apply(documents, by: request.client))] = request
+    }
+
+    /// Names that neither the registry nor this request knows.
+    private func unknownReferences(_ documents: [Document]) -> [FieldError] {
+        var knownScenarios = Set(scenarios.keys)
+        var knownProviders = Set(providers.keys)
+        for document in documents {
+            switch document {
+            case .scenario(let id, _): knownScenarios.insert(id)
+            case .provider(let id, _): knownProviders.insert(id)
+            case .tenant: break
+            }
+        }
+        var errors: [FieldError] = []
+        for (index, document) in documents.enumerated() {
+            switch document {
+            case .provider: break
+            case .tenant(_, let spec):
+                for (position, id) in spec.scenarios.enumerated() where !knownScenarios.contains(id) {
+                    errors.append(
+                        FieldError(
+                            pointer: "/documents/\(index)/spec/scenarios/\(position)",
+                            detail: "scenario '\(id)' is neither registered nor in this file"))
+                }
+            case .scenario(_, let spec):
+                for (id, service) in spec.services.sorted(by: { $0.key < $1.key }) {
+                    for (position, provider) in (service.providers?.only ?? []).enumerated()
+                    where !knownProviders.contains(provider) {
+                        errors.append(
+                            FieldError(
+                                pointer: "/documents/\(index)/spec/services/\(id)/providers/only/\(position)",
+                                detail: "provider '\(provider)' is neither registered nor in this file"))
+                    }
+                }
+            }
+        }
+        return errors
+    }
+
+    mutating func respond(_ request: ClientRequest, _ status: Int, _ applied: [AppliedDocument]) {
+        let rows = applied.map { document in
+            JSONValue.object([
+                "kind": .string(document.kind), "name": .string(document.name),
+                "change": .string(document.change.rawValue), "version": .int(Int64(document.version)),
+            ])
+        }
+        publish(
+            .response(request.client),
+            .response(ClientResponse(id: request.id, status: status, result: ["documents": .array(rows)])))
+    }
+
+    mutating func respond(_ request: ClientRequest, _ problem: Problem) {
+        publish(
+            .response(request.client),
+            .response(ClientResponse(id: request.id, status: problem.status ?? 500, error: problem)))
+    }
+}

@@ -1,0 +1,97 @@
+import OMSModel
+import OMSProtocol
+
+/// What PostgreSQL answered.
+extension Registry {
+    mutating func stored(_ ticket: Int, _ reply: StoreReply, at now: Moment) {
+        guard let request = pending.removeValue(forKey: ticket) else { return }
+        let client = waiting.removeValue(forKey: ticket)
+        switch (request, reply) {
+        case (.load, .loaded(let snapshot)): load(snapshot, at: now)
+        case (.load, _): timers.set(.load, now.monotonic + 1_000)
+        case (.apply(let documents, _), .applied(let applied)):
+            take(documents, applied, at: now)
+            if let client { respond(client, 200, applied) }
+        case (.savePlan(let tenant, let config, let explanation), .saved):
+            planSaved(tenant, config, explanation, at: now)
+        case (.savePlan(let tenant, _, _), _):
+            tenants[tenant]?.isSavingPlan = false
+            timers.set(.plan, now.monotonic + 1_000)
+        case (.openEpoch(let tenant, let fleet, let boot, _, _), .opened(let epoch, let since, let resume)):
+            opened(tenant, epoch, since, resume, fleet, boot, at: now)
+        case (.openEpoch(let tenant, _, _, _, _), _):
+            tenants[tenant]?.phase = .idle
+            timers.set(.tenant(tenant), now.monotonic + 1_000)
+        case (.commit(let tenant, let journal), .committed(let seq)):
+            guard tenants[tenant]?.epoch == journal.epoch else { return }
+            let ackSeq = max(tenants[tenant]?.ackSeq ?? 0, seq)
+            tenants[tenant]?.ackSeq = ackSeq
+            publish(.wmCommitted(tenant), .committed(Committed(epoch: journal.epoch, ackSeq: ackSeq)))
+        case (.commit(let tenant, let journal), _):
+            // The Work Manager keeps it and sends it again; forget that it was handed over.
+            guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
+            tenants[tenant]?.handedSeq = track.ackSeq
+        case (.observe, _): isObserving = false
+        case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
+        case (.apply, .failed(let problem)), (.query, .failed(let problem)):
+            if let client { respond(client, problem) }
+        case (.apply, _), (.query, _): break
+        }
+    }
+
+    private mutating func load(_ snapshot: Snapshot, at now: Moment) {
+        isLoaded = true
+        for (id, (spec, version)) in snapshot.providers {
+            providers[id] = ProviderTrack(spec: spec, version: version)
+        }
+        scenarios = snapshot.scenarios
+        specs = snapshot.tenants
+        for tenant in specs.keys.sorted() {
+            var track = TenantTrack()
+            if let stored = snapshot.managers[tenant] {
+                track.epoch = stored.epoch
+                track.since = stored.since
+                track.fleet = stored.fleet
+                track.boot = stored.boot
+                track.ackSeq = stored.ackSeq
+                track.handedSeq = stored.ackSeq
+                track.config = stored.config
+                // Presumed alive until heartbeats or its process say otherwise.
+                if stored.epoch > 0 { track.phase = .active }
+            }
+            tenants[tenant] = track
+            if track.epoch > 0 { publishEpoch(tenant) }
+            timers.set(.tenant(tenant), now.monotonic + beatOffset(tenant))
+        }
+        for provider in providers.keys.sorted() { attach(provider, at: now) }
+        replanSoon(at: now)
+    }
+
+    /// Spreads the tenants' heartbeats over the interval.
+    func beatOffset(_ tenant: TenantID) -> Int64 {
+        Int64(truncatingIfNeeded: (fnv1a128(tenant.text.utf8) >> 40) % UInt128(UInt64(heartbeatSeconds) * 1000))
+    }
+
+    private mutating func take(_ documents: [Document], _ applied: [AppliedDocument], at now: Moment) {
+        for (document, result) in zip(documents, applied) {
+            switch document {
+            case .provider(let id, let spec):
+                if providers[id] == nil {
+                    providers[id] = ProviderTrack(spec: spec, version: result.version)
+                } else {
+                    providers[id]?.spec = spec
+                    providers[id]?.version = result.version
+                }
+                attach(id, at: now)
+            case .scenario(let id, let spec): scenarios[id] = spec
+            case .tenant(let id, let spec):
+                specs[id] = spec
+                if tenants[id] == nil { tenants[id] = TenantTrack() }
+            }
+            if result.change != .unchanged {
+                announce("document.\(result.change.rawValue)", nil, "\(result.kind) \(result.name) \(result.change.rawValue), version \(result.version)")
+            }
+        }
+        replanSoon(at: now)
+    }
+}

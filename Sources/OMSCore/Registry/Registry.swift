@@ -1,0 +1,207 @@
+package import OMSModel
+package import OMSProtocol
+
+/// The registry's decisions: desired state from PostgreSQL, actual state from the bus, and what to do about the
+/// difference. One reconciliation serves the first start, every change and every recovery.
+package struct Registry: Sendable {
+    package enum Event: Sendable {
+        case connected
+        case received(Message)
+        case stored(ticket: Int, StoreReply)
+        case wake
+    }
+
+    package enum Effect: Hashable, Sendable {
+        case publish(Message)
+        case store(ticket: Int, StoreRequest)
+    }
+
+    package let id: NodeID
+    package let boot: Int64
+    let release: String
+    let since: Timestamp
+    /// Seconds between heartbeats.
+    let heartbeatSeconds: Int
+
+    var isLoaded = false
+    /// Retained state needs a moment to arrive after a connect; nothing is planned before.
+    var planFrom: Int64 = .max
+    var providers: [ProviderID: ProviderTrack] = [:]
+    var scenarios: [ScenarioID: ScenarioSpec] = [:]
+    var specs: [TenantID: TenantSpec] = [:]
+    var tenants: [TenantID: TenantTrack] = [:]
+    var fleets: [NodeID: Presence] = [:]
+    var gateways: [NodeID: Presence] = [:]
+    var pending: [Int: StoreRequest] = [:]
+    /// Who waits for the answer to a stored request.
+    var waiting: [Int: ClientRequest] = [:]
+    var nextTicket = 1
+    var nextCommand = 1
+    var timers = TimerQueue<TimerKey>()
+    var observations: [Observation] = []
+    var isObserving = false
+    var effects: [Effect] = []
+
+    enum TimerKey: Hashable, Comparable, Sendable {
+        case load
+        case plan
+        case tenant(TenantID)
+        case provider(ProviderID)
+    }
+
+    static let settleMilliseconds: Int64 = 1_000
+    static let resendMilliseconds: Int64 = 3_000
+    /// A provider that is unwell for less than this changes no plan.
+    static let unwellMilliseconds: Int64 = 30_000
+    static let maxPending = 10_000
+
+    package init(id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, at now: Moment) {
+        self.id = id
+        self.boot = boot
+        self.release = release
+        self.heartbeatSeconds = heartbeatSeconds
+        since = now.wall
+        timers.set(.load, now.monotonic)
+    }
+
+    package func presence(_ state: Presence.State) -> Presence {
+        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+    }
+
+    package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        switch event {
+        case .connected: connected(at: now)
+        case .received(let message): received(message, at: now)
+        case .stored(let ticket, let reply): stored(ticket, reply, at: now)
+        case .wake: wake(at: now)
+        }
+        flushObservations()
+        defer { effects.removeAll(keepingCapacity: true) }
+        return effects
+    }
+
+    package mutating func nextWake(at now: Moment) -> Int64 {
+        max(now.monotonic + 1, min(timers.next() ?? .max, now.monotonic + 60_000))
+    }
+
+    // MARK: - Events
+
+    private mutating func connected(at now: Moment) {
+        publish(.registryPresence(id), .presence(presence(.online)))
+        planFrom = now.monotonic + Self.settleMilliseconds
+        timers.set(.plan, planFrom)
+        for (tenant, track) in tenants.sorted(by: { $0.key < $1.key }) where track.epoch > 0 {
+            publishEpoch(tenant)
+        }
+    }
+
+    private mutating func wake(at now: Moment) {
+        for key in timers.popDue(now.monotonic) {
+            switch key {
+            case .load: if !isLoaded { store(.load) }
+            case .plan: reconcileAll(at: now)
+            case .tenant(let tenant): attend(tenant, at: now)
+            case .provider(let provider): attach(provider, at: now)
+            }
+        }
+    }
+
+    private mutating func received(_ message: Message, at now: Moment) {
+        switch (message.topic, message.payload) {
+        case (.fleetPresence(let node), .presence(let presence)):
+            see(presence, of: node, .fleet, at: now)
+        case (.gatewayPresence(let node), .presence(let presence)):
+            see(presence, of: node, .gateway, at: now)
+        case (.registryPresence(id), .presence(let presence)):
+            if presence.boot <= boot, presence.state != .online {
+                publish(.registryPresence(id), .presence(self.presence(.online)))
+            }
+        case (.gatewayAck(let node), .gatewayAck(let ack)): attached(node, ack, at: now)
+        case (.providerCatalog(let provider), .catalog(let catalog)):
+            guard providers[provider] != nil else { return }
+            let changed = providers[provider]?.catalog?.services != catalog.services
+            providers[provider]?.catalog = catalog
+            observe(.catalog(provider, catalog))
+            if changed { replanSoon(at: now) }
+        case (.providerHealth(let provider), .health(let health)): see(health, of: provider, at: now)
+        case (.wmAck(let tenant), .wmAck(let ack)): acknowledged(tenant, ack, at: now)
+        case (.wmStatus(let tenant), .wmStatus(let status)): answered(tenant, status, at: now)
+        case (.wmJournal(let tenant), .journal(let journal)): take(journal, of: tenant, at: now)
+        case (.query, .request(let request)), (.command, .request(let request)):
+            serve(request, isCommand: message.topic == .command, at: now)
+        default: break
+        }
+    }
+
+    private mutating func see(_ presence: Presence, of node: NodeID, _ role: Role, at now: Moment) {
+        let known = role == .fleet ? fleets[node] : gateways[node]
+        // A will or goodbye of an earlier incarnation says nothing about the present one.
+        if let known, presence.boot < known.boot { return }
+        if role == .fleet { fleets[node] = presence } else { gateways[node] = presence }
+        observe(.presence(role: role, node, presence, at: now.wall))
+        if known?.boot != presence.boot || known?.state != presence.state {
+            announce("\(role.rawValue).\(presence.state.rawValue)", nil, "\(role.rawValue) \(node) is \(presence.state.rawValue)")
+            replanSoon(at: now)
+            if role == .gateway { for provider in providers.keys.sorted() { attach(provider, at: now) } }
+        }
+    }
+
+    private mutating func see(_ health: Health, of provider: ProviderID, at now: Moment) {
+        guard let known = providers[provider] else { return }
+        let wasUsable = isUsable(known, at: now)
+        let well = health.status == .pass || health.status == .warn
+        providers[provider]?.health = health
+        providers[provider]?.unwellSince = well ? nil : known.unwellSince ?? now.monotonic
+        observe(.health(provider, health))
+        if known.health?.status != health.status {
+            announce(
+                "provider.\(health.status.rawValue)", nil,
+                "provider \(provider) is \(health.status.rawValue)"
+                    + (health.error.map { ": \($0.detail ?? $0.type)" } ?? ""))
+            timers.set(.provider(provider), well ? nil : now.monotonic + Self.unwellMilliseconds)
+        }
+        if let track = providers[provider], isUsable(track, at: now) != wasUsable { replanSoon(at: now) }
+    }
+
+    func isUsable(_ track: ProviderTrack, at now: Moment) -> Bool {
+        guard track.catalog != nil, track.health != nil else { return false }
+        return track.unwellSince.map { now.monotonic - $0 < Self.unwellMilliseconds } ?? true
+    }
+
+    // MARK: - Small helpers of all extensions
+
+    mutating func publish(_ topic: Topic, _ payload: Payload) {
+        effects.append(.publish(Message(topic, payload)))
+    }
+
+    mutating func announce(_ kind: String, _ tenant: TenantID?, _ text: String) {
+        publish(.event, .event(OperatorEvent(kind: kind, tenant: tenant, text: text)))
+    }
+
+    @discardableResult
+    mutating func store(_ request: StoreRequest) -> Int {
+        let ticket = nextTicket
+        nextTicket += 1
+        pending[ticket] = request
+        effects.append(.store(ticket: ticket, request))
+        return ticket
+    }
+
+    mutating func observe(_ observation: Observation) {
+        // Only the newest of each matters; a database that is away must not fill the memory.
+        if observations.count >= 1_000 { observations.removeFirst(500) }
+        observations.append(observation)
+    }
+
+    private mutating func flushObservations() {
+        guard isLoaded, !isObserving, !observations.isEmpty else { return }
+        isObserving = true
+        store(.observe(observations))
+        observations = []
+    }
+
+    mutating func replanSoon(at now: Moment) {
+        // Changes come in bursts; one plan for all of them.
+        timers.set(.plan, max(planFrom == .max ? now.monotonic + 60_000 : planFrom, now.monotonic + 50))
+    }
+}

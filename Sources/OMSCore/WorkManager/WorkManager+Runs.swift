@@ -1,0 +1,193 @@
+import OMSModel
+import OMSProtocol
+
+/// Jobs and runs: commands to the gateways, their events, retries, deadlines, merging.
+extension WorkManager {
+    mutating func adopt(_ open: OpenRun, at now: Moment) {
+        var run = RunTrack(
+            id: open.run, plan: open.plan, due: open.due, started: open.started, deadline: open.deadline,
+            generation: config.generation, consumed: open.consumed, jobs: [])
+        for job in open.jobs {
+            let service = open.plan.providers.first { $0.provider == job.provider }?.service ?? open.service
+            var track = JobTrack(
+                id: job.id, choice: ProviderChoice(provider: job.provider, service: service), attempt: job.attempt,
+                created: open.started)
+            switch job.state {
+            case .pending, .submitting, .failed, .stopped, .rejected, .expired, .lost: track.state = job.state
+            // What succeeded is asked for again, once: its outputs are at the gateway and at the provider.
+            case .queued, .running, .stopping, .unknown, .succeeded: track.state = .unknown
+            }
+            if job.state.isTerminal { track.error = Problem(.jobFailed, "ended before", retryable: job.retryable) }
+            track.revision = job.revision
+            track.lastHeard = now.monotonic - JobTrack.quietMilliseconds
+            if track.isAcknowledged { track.lastAsked = now.monotonic - 60_000 }
+            run.jobs.append(track)
+            runOfJob[job.id] = run.id
+        }
+        runs[run.id] = run
+        services[open.service, default: .init()].openRun = run.id
+    }
+
+    mutating func received(_ event: JobEvent, from provider: ProviderID, at now: Moment) {
+        if event.error?.slug == ProblemSlug.staleEpoch.rawValue {
+            // Meant for the holder of that epoch: an older Work Manager's refusal says nothing about the job.
+            if event.epoch == epoch { effects.append(.fenced(event.epoch)) }
+            return
+        }
+        guard let runID = runOfJob[event.job], var run = runs[runID],
+            let index = run.jobs.firstIndex(where: { $0.id == event.job && $0.choice.provider == provider })
+        else { return }
+        var job = run.jobs[index]
+        job.lastHeard = now.monotonic
+        job.asks = 0
+        defer {
+            run.jobs[index] = job
+            runs[runID] = run
+            if job.state.isTerminal { settle(runID, at: now) }
+        }
+        guard job.state.mayBecome(event.state) else { return }
+        let changed = job.state != event.state
+        job.state = event.state
+        job.started = event.started ?? job.started
+        job.progress = event.progress ?? job.progress
+        job.message = event.message ?? job.message
+        job.error = event.error
+        if event.state.isTerminal {
+            job.finished = event.finished ?? now.wall
+            job.outputs = event.outputs
+        }
+        let progressDue = now.monotonic - job.lastProgressRecorded >= Self.progressRecordMilliseconds
+        guard changed || (progressDue && event.progress != nil) else { return }
+        job.lastProgressRecorded = now.monotonic
+        job.revision += 1
+        note(JournalEntry(job: run.record(of: job, at: now)), at: now)
+    }
+
+    /// Progress goes to PostgreSQL at most this often; on MQTT every step is seen.
+    static let progressRecordMilliseconds: Int64 = 5_000
+
+    mutating func received(_ health: Health, of provider: ProviderID, at now: Moment) {
+        usable[provider] = health.status == .pass || health.status == .warn || health.status == .unknown
+        let known = gatewayBoot.updateValue(health.boot, forKey: provider)
+        guard known != nil, known != health.boot else { return }
+        // Another gateway process: tell it every open job at this provider, now.
+        for id in runs.keys {
+            guard var run = runs[id] else { continue }
+            for index in run.jobs.indices
+            where run.jobs[index].choice.provider == provider && !run.jobs[index].state.isTerminal {
+                run.jobs[index].lastHeard = now.monotonic - JobTrack.quietMilliseconds
+                run.jobs[index].asks = 0
+                if run.jobs[index].lastAsked != nil { run.jobs[index].lastAsked = now.monotonic - 60_000 }
+            }
+            runs[id] = run
+        }
+    }
+
+    /// Sends what is due for every open job, and ends runs whose time is over.
+    mutating func attendRuns(at now: Moment) {
+        for id in runs.keys.sorted() {
+            guard var run = runs[id] else { continue }
+            if !run.finished, now.wall >= run.deadline {
+                for index in run.jobs.indices where !run.jobs[index].state.isTerminal {
+                    run.jobs[index].wantsStop = true
+                    run.jobs[index].lastAsked = nil
+                    run.jobs[index].notBefore = 0
+                }
+                runs[id] = run
+                finish(id, at: now)
+                guard let again = runs[id] else { continue }
+                run = again
+            }
+            for index in run.jobs.indices {
+                guard let command = run.jobs[index].command(at: now) else { continue }
+                run.jobs[index].lastAsked = now.monotonic
+                run.jobs[index].asks += 1
+                send(command, run.jobs[index], of: run)
+            }
+            runs[id] = run
+        }
+    }
+
+    private mutating func send(_ command: JobCommand.Command, _ job: JobTrack, of run: RunTrack) {
+        commandCounter += 1
+        publish(
+            .jobCommand(tenant, job.choice.provider),
+            .jobCommand(
+                JobCommand(
+                    id: "\(epoch)-\(commandCounter)", command: command, epoch: epoch, job: job.id,
+                    request: command == .submit ? run.request(for: job, tenant: tenant) : nil,
+                    graceSeconds: command == .stop ? 10 : nil,
+                    reason: command == .stop ? "the run's deadline passed" : nil)))
+    }
+
+    /// After a job's end: retry, or merge when nothing is left to wait for.
+    mutating func settle(_ id: RunID, at now: Moment) {
+        guard var run = runs[id] else { return }
+        if !run.finished {
+            for index in run.latest {
+                let job = run.jobs[index]
+                guard job.state.isTerminal, mayRetry(job, of: run, at: now) else { continue }
+                var next = self.job(of: run, at: job.choice, attempt: job.attempt + 1, now)
+                next.notBefore = now.monotonic + min(30_000, 1_000 << Int64(min(job.attempt - 1, 5)))
+                next.revision = 1
+                run.jobs.append(next)
+                runOfJob[next.id] = id
+                note(JournalEntry(job: run.record(of: next, at: now)), at: now)
+            }
+            runs[id] = run
+            if run.latest.allSatisfy({ run.jobs[$0].state.isTerminal }) { finish(id, at: now) }
+        }
+        if runs[id]?.isClosed == true { forget(id) }
+    }
+
+    private func mayRetry(_ job: JobTrack, of run: RunTrack, at now: Moment) -> Bool {
+        switch job.state {
+        case .failed, .lost:
+            job.attempt < run.plan.maxAttempts && job.error?.retryable != false && now.wall < run.deadline
+        case .pending, .submitting, .queued, .running, .stopping, .unknown, .succeeded, .stopped, .rejected,
+            .expired:
+            false
+        }
+    }
+
+    private mutating func finish(_ id: RunID, at now: Moment) {
+        guard var run = runs[id], !run.finished else { return }
+        run.finished = true
+        runs[id] = run
+        let branches = run.latest.map { index in
+            let job = run.jobs[index]
+            return Branch(
+                provider: job.choice.provider, job: job.id, state: job.state, outputs: job.outputs ?? [:],
+                error: job.error)
+        }
+        let merged = Merger.merge(branches, by: run.plan.merge)
+        let result = ServiceResult(
+            run: id, service: run.plan.id, type: run.plan.type, state: merged.state, due: run.due,
+            finished: now.wall, strategy: run.plan.merge.strategy, providers: merged.providers,
+            outputs: merged.outputs)
+        var record = run.record(merged.state)
+        record.finished = now.wall
+        record.result = result
+        let subject = "service/\(run.plan.id)"
+        if merged.state == .failed {
+            let cause = merged.providers.compactMap { contribution in
+                contribution.error.map { "\(contribution.provider): \($0.detail ?? $0.title ?? $0.type)" }
+            }.joined(separator: "; ")
+            record.error = Problem(.jobFailed, cause.isEmpty ? "no provider delivered by the deadline" : cause)
+            explain(subject, "run-failed", "run \(id) failed: \(record.error?.detail ?? "")", at: now)
+        } else {
+            services[run.plan.id, default: .init()].succeeded = RunReference(run: id, due: run.due)
+            clearReason(subject, at: now)
+        }
+        note(JournalEntry(run: record), at: now)
+        lastResults[run.plan.id] = result
+        publish(.serviceResult(tenant, run.plan.id), .result(result))
+        if services[run.plan.id]?.openRun == id { services[run.plan.id]?.openRun = nil }
+        if run.isClosed { forget(id) }
+    }
+
+    private mutating func forget(_ id: RunID) {
+        guard let run = runs.removeValue(forKey: id) else { return }
+        for job in run.jobs { runOfJob[job.id] = nil }
+    }
+}

@@ -1,0 +1,35 @@
+import OMSModel
+import OMSProtocol
+
+/// The answer to the heartbeat.
+extension WorkManager {
+    mutating func answer(_ heartbeat: Heartbeat, at now: Moment) {
+        guard heartbeat.epoch == epoch else { return }
+        journal.acknowledge(heartbeat.ackSeq, at: now)
+        publish(.wmStatus(tenant), .wmStatus(status(beat: heartbeat.beat, at: now)))
+    }
+
+    func status(beat: Int, at now: Moment) -> WMStatus {
+        var counts: [String: Int] = [:]
+        var active: [ActiveOperation] = []
+        for run in runs.values.sorted(by: { $0.id < $1.id }) {
+            for job in run.jobs where !job.state.isTerminal {
+                counts[job.state.rawValue, default: 0] += 1
+                if active.count >= Self.maxActive { continue }
+                active.append(
+                    ActiveOperation(
+                        service: run.plan.id, run: run.id, job: job.id, provider: job.choice.provider,
+                        state: job.state,
+                        ageSeconds: Int(max(0, now.wall.milliseconds - job.created.milliseconds) / 1000),
+                        progress: job.progress, message: job.message))
+            }
+        }
+        return WMStatus(
+            beat: beat, epoch: epoch, fleet: fleet, boot: boot, state: isStarted ? .active : .starting,
+            generation: config.generation, seq: journal.lastSeq,
+            uptimeSeconds: Int((now.monotonic - since.monotonic) / 1000), jobs: counts, active: active,
+            waiting: reasons.values.sorted { $0.subject < $1.subject })
+    }
+
+    private static var maxActive: Int { 100 }
+}

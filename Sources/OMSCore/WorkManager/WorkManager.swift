@@ -1,0 +1,178 @@
+package import OMSModel
+package import OMSProtocol
+
+/// One tenant's Work Manager: schedules its services, runs jobs on one or several providers, merges the results and
+/// journals every fact. A value without I/O; the fleet's shell carries its effects out.
+///
+/// It is a cache: all that must survive it is in the journal, in PostgreSQL, at the gateways and at the providers.
+/// Ids are derived (see `UUIDv7`), so whatever it did without recording it, its successor does again with the same
+/// ids and no effect.
+package struct WorkManager: Sendable {
+    package enum Event: Sendable {
+        /// Subscriptions stand; work may begin.
+        case started
+        /// The broker connection is back: retained state is to be published again.
+        case connected
+        case wake
+        case jobEvent(ProviderID, JobEvent)
+        case heartbeat(Heartbeat)
+        case committed(Committed)
+        case health(ProviderID, Health)
+        case reconfigure(WorkManagerConfig)
+    }
+
+    package enum Effect: Hashable, Sendable {
+        case publish(Message)
+        /// A gateway knows a newer epoch: this Work Manager has been replaced and must go.
+        case fenced(Int)
+    }
+
+    package let tenant: TenantID
+    package let epoch: Int
+    let fleet: NodeID
+    let boot: Int64
+    package internal(set) var config: WorkManagerConfig
+    let since: Moment
+
+    var isStarted = false
+    var journal = JournalBuffer()
+    var runs: [RunID: RunTrack] = [:]
+    /// Which run owns a job; derived from `runs`, kept for look-up.
+    var runOfJob: [JobID: RunID] = [:]
+    var services: [ServiceID: ServiceTrack] = [:]
+    var usable: [ProviderID: Bool] = [:]
+    var gatewayBoot: [ProviderID: Int64] = [:]
+    var lastResults: [ServiceID: ServiceResult] = [:]
+    var reasons: [String: Reason] = [:]
+    var commandCounter = 0
+    var effects: [Effect] = []
+
+    /// What a service has done so far.
+    struct ServiceTrack: Sendable {
+        var lastTick: Timestamp?
+        var succeeded: RunReference?
+        var consumed: [RunID] = []
+        /// The run that has not finished yet.
+        var openRun: RunID?
+    }
+
+    package init(
+        tenant: TenantID, epoch: Int, fleet: NodeID, boot: Int64, config: WorkManagerConfig,
+        resume: WorkManagerResume, at now: Moment
+    ) {
+        self.tenant = tenant
+        self.epoch = epoch
+        self.fleet = fleet
+        self.boot = boot
+        self.config = config
+        since = now
+        for (service, tick) in resume.ticks { services[service, default: .init()].lastTick = tick }
+        for (service, run) in resume.succeeded { services[service, default: .init()].succeeded = run }
+        for (service, runs) in resume.consumed { services[service, default: .init()].consumed = runs }
+        for open in resume.open { adopt(open, at: now) }
+    }
+
+    package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        switch event {
+        case .started:
+            isStarted = true
+            publishState(at: now)
+            for id in runs.keys.sorted() { settle(id, at: now) }
+        case .connected:
+            journal.connectionRestored()
+            publishState(at: now)
+            for result in lastResults.values.sorted(by: { $0.service < $1.service }) {
+                publish(.serviceResult(tenant, result.service), .result(result))
+            }
+        case .wake: break
+        case .jobEvent(let provider, let event): received(event, from: provider, at: now)
+        case .heartbeat(let heartbeat): answer(heartbeat, at: now)
+        case .committed(let committed):
+            if committed.epoch == epoch { journal.acknowledge(committed.ackSeq, at: now) }
+        case .health(let provider, let health): received(health, of: provider, at: now)
+        case .reconfigure(let newConfig): reconfigure(newConfig, at: now)
+        }
+        if isStarted {
+            attendRuns(at: now)
+            fireWhatIsDue(at: now)
+            attendRuns(at: now)
+            flushJournal(at: now)
+        }
+        defer { effects.removeAll(keepingCapacity: true) }
+        return effects
+    }
+
+    /// When `wake` is wanted (monotonic milliseconds). At most a minute ahead, because the wall clock may step.
+    package func nextWake(at now: Moment) -> Int64 {
+        var next = now.monotonic + 60_000
+        if !isStarted { return next }
+        if let resend = journal.nextResend { next = min(next, resend) }
+        for run in runs.values {
+            if !run.finished { next = min(next, monotonic(run.deadline, at: now)) }
+            for job in run.jobs { if let at = job.nextCommand { next = min(next, at) } }
+        }
+        for plan in config.services {
+            guard let frequency = plan.frequency else { continue }
+            let tick = Schedule.next(
+                frequency, anchor: plan.anchor,
+                offset: Schedule.offset(frequency, tenant: tenant, service: plan.id),
+                last: services[plan.id]?.lastTick, now: now.wall)
+            if let tick { next = min(next, monotonic(tick, at: now)) }
+        }
+        return max(next, now.monotonic + 1)
+    }
+
+    private func monotonic(_ wall: Timestamp, at now: Moment) -> Int64 {
+        now.monotonic + max(0, wall.milliseconds - now.wall.milliseconds)
+    }
+
+    // MARK: - Small helpers of all extensions
+
+    mutating func publish(_ topic: Topic, _ payload: Payload) {
+        effects.append(.publish(Message(topic, payload)))
+    }
+
+    mutating func note(_ entry: JournalEntry, at now: Moment) { journal.append(entry, at: now) }
+
+    mutating func explain(_ subject: String, _ code: String, _ text: String, at now: Moment) {
+        if let current = reasons[subject], current.code == code, current.text == text { return }
+        let reason = Reason(subject: subject, code: code, text: text, since: now.wall)
+        reasons[subject] = reason
+        note(
+            JournalEntry(
+                reason: ReasonRecord(subject: subject, code: code, text: text, since: now.wall, cleared: false)),
+            at: now)
+    }
+
+    mutating func clearReason(_ subject: String, at now: Moment) {
+        guard reasons.removeValue(forKey: subject) != nil else { return }
+        note(JournalEntry(reason: ReasonRecord(subject: subject, since: now.wall, cleared: true)), at: now)
+    }
+
+    private mutating func publishState(at now: Moment) {
+        publish(
+            .wmState(tenant),
+            .wmState(
+                WMState(
+                    state: .active, epoch: epoch, generation: config.generation, fleet: fleet, since: since.wall)))
+    }
+
+    private mutating func flushJournal(at now: Moment) {
+        for batch in journal.takeBatches(at: now) {
+            publish(
+                .wmJournal(tenant),
+                .journal(Journal(epoch: epoch, firstSeq: batch.firstSeq, entries: batch.entries)))
+        }
+    }
+
+    private mutating func reconfigure(_ newConfig: WorkManagerConfig, at now: Moment) {
+        guard newConfig.generation > config.generation else { return }
+        config = newConfig
+        for subject in reasons.keys.sorted() where subject.hasPrefix("service/") {
+            if ServiceID(subject.dropFirst("service/".count)).flatMap(newConfig.service) == nil {
+                clearReason(subject, at: now)
+            }
+        }
+        publishState(at: now)
+    }
+}

@@ -1,0 +1,175 @@
+/// A registered Service Provider, as an operator declares it (kind `Provider`).
+package struct ProviderSpec: Hashable, Codable, Sendable {
+    /// Where its REST interface begins, for example `https://sp.example.org/oms`.
+    package var baseURL: String
+    /// Name of a credential that the gateway resolves; never the secret itself.
+    package var credential: String?
+    /// How often the gateway sweeps the jobs and asks for the status. Default 1 s while jobs are open.
+    package var pollSeconds: Int?
+    /// Upper bound of jobs in flight at this provider, all tenants together. Default 8.
+    package var maxRunning: Int?
+    package var description: String?
+
+    package init(
+        baseURL: String, credential: String? = nil, pollSeconds: Int? = nil, maxRunning: Int? = nil,
+        description: String? = nil
+    ) {
+        self.baseURL = baseURL
+        self.credential = credential
+        self.pollSeconds = pollSeconds
+        self.maxRunning = maxRunning
+        self.description = description
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case credential, description
+        case baseURL = "base_url"
+        case pollSeconds = "poll_s"
+        case maxRunning = "max_running"
+    }
+}
+
+/// What services a tenant gets and how (kind `Scenario`). A tenant lists several in order of preference.
+package struct ScenarioSpec: Hashable, Codable, Sendable {
+    package var description: String?
+    package var services: [ServiceID: ServiceSpec]
+
+    package init(description: String? = nil, services: [ServiceID: ServiceSpec]) {
+        self.description = description
+        self.services = services
+    }
+}
+
+/// A tenant (kind `Tenant`).
+package struct TenantSpec: Hashable, Codable, Sendable {
+    package var description: String?
+    /// In order of preference: the first that the available providers can satisfy is in force.
+    package var scenarios: [ScenarioID]
+    /// Values for `{name}` in the scenario's strings; `{tenant}` is always the tenant's name.
+    package var variables: [String: String]?
+    package var suspended: Bool?
+
+    package init(
+        description: String? = nil, scenarios: [ScenarioID], variables: [String: String]? = nil,
+        suspended: Bool? = nil
+    ) {
+        self.description = description
+        self.scenarios = scenarios
+        self.variables = variables
+        self.suspended = suspended
+    }
+}
+
+/// One service of a scenario: the standard configuration, and how the Work Manager runs it.
+package struct ServiceSpec: Hashable, Codable, Sendable {
+    /// What it does; matched against the `type` in the providers' catalogues.
+    package var type: ServiceType
+    package var frequency: Frequency?
+    /// Runs when each of these services has succeeded again. Excludes `frequency`.
+    package var after: [ServiceID]?
+    package var timeoutSeconds: Int?
+    package var dataSource: DataLocation?
+    package var outputSource: DataLocation?
+    package var parameters: JSONValue?
+    package var providers: ProviderPolicy?
+    package var merge: MergeRule?
+    /// How often a failed job is tried again (new job, same run). Default 2 tries in all.
+    package var maxAttempts: Int?
+    /// A run ends by then with what it has. Default timeout_s * max_attempts + 60.
+    package var deadlineSeconds: Int?
+
+    package init(
+        type: ServiceType, frequency: Frequency? = nil, after: [ServiceID]? = nil, timeoutSeconds: Int? = nil,
+        dataSource: DataLocation? = nil, outputSource: DataLocation? = nil, parameters: JSONValue? = nil,
+        providers: ProviderPolicy? = nil, merge: MergeRule? = nil, maxAttempts: Int? = nil,
+        deadlineSeconds: Int? = nil
+    ) {
+        self.type = type
+        self.frequency = frequency
+        self.after = after
+        self.timeoutSeconds = timeoutSeconds
+        self.dataSource = dataSource
+        self.outputSource = outputSource
+        self.parameters = parameters
+        self.providers = providers
+        self.merge = merge
+        self.maxAttempts = maxAttempts
+        self.deadlineSeconds = deadlineSeconds
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case type, frequency, after, parameters, providers, merge
+        case timeoutSeconds = "timeout_s"
+        case dataSource = "data_source"
+        case outputSource = "output_source"
+        case maxAttempts = "max_attempts"
+        case deadlineSeconds = "deadline_s"
+    }
+}
+
+/// Which of the able providers a run uses.
+package struct ProviderPolicy: Hashable, Codable, Sendable {
+    package enum Use: String, Codable, Sendable, CaseIterable {
+        /// The first healthy one, in order of `only`, else by name.
+        case one
+        /// Every able one at the same time; the results are merged.
+        case all
+    }
+
+    package var use: Use
+    /// Restricts and orders the choice.
+    package var only: [ProviderID]?
+    /// With `all`: fewer able providers do not satisfy the scenario. Default 1.
+    package var atLeast: Int?
+
+    package init(use: Use, only: [ProviderID]? = nil, atLeast: Int? = nil) {
+        self.use = use
+        self.only = only
+        self.atLeast = atLeast
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case use, only
+        case atLeast = "at_least"
+    }
+}
+
+/// How the results of a run's providers become one.
+package struct MergeRule: Hashable, Codable, Sendable {
+    package enum Strategy: String, Codable, Sendable, CaseIterable {
+        /// The first succeeded provider, in the plan's order.
+        case first
+        /// Reciprocal rank fusion of ranked lists (Cormack, Clarke, Buettcher, SIGIR 2009).
+        case reciprocalRankFusion = "reciprocal-rank-fusion"
+    }
+
+    package var strategy: Strategy
+    /// The output that holds the ranked list. Default `ranking`.
+    package var output: String?
+    /// The member of a list element that names the item. Default `item`.
+    package var itemKey: String?
+    /// The constant of reciprocal rank fusion. Default 60.
+    package var k: Int?
+    /// Length of the merged list. Default: as long as the longest input.
+    package var top: Int?
+
+    package init(strategy: Strategy, output: String? = nil, itemKey: String? = nil, k: Int? = nil, top: Int? = nil) {
+        self.strategy = strategy
+        self.output = output
+        self.itemKey = itemKey
+        self.k = k
+        self.top = top
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case strategy, output, k, top
+        case itemKey = "item_key"
+    }
+}
+
+/// One declared document with its name.
+package enum Document: Hashable, Sendable {
+    case provider(ProviderID, ProviderSpec)
+    case scenario(ScenarioID, ScenarioSpec)
+    case tenant(TenantID, TenantSpec)
+}

@@ -1,0 +1,157 @@
+/// Everything that a Work Manager needs to know: made by the planner, sent whole, identified by `generation`.
+package struct WorkManagerConfig: Hashable, Codable, Sendable {
+    package var tenant: TenantID
+    /// Grows with every change of the configuration.
+    package var generation: Int
+    package var scenario: ScenarioID
+    package var services: [ServicePlan]
+
+    package init(tenant: TenantID, generation: Int, scenario: ScenarioID, services: [ServicePlan]) {
+        self.tenant = tenant
+        self.generation = generation
+        self.scenario = scenario
+        self.services = services
+    }
+
+    package func service(_ id: ServiceID) -> ServicePlan? { services.first { $0.id == id } }
+}
+
+/// One service as the Work Manager runs it: all defaults and variables filled in, providers chosen.
+package struct ServicePlan: Hashable, Codable, Sendable {
+    package var id: ServiceID
+    package var type: ServiceType
+    package var frequency: Frequency?
+    package var after: [ServiceID]
+    /// Tick 0 of the schedule, set once when the tenant first got the service.
+    package var anchor: Timestamp
+    package var timeoutSeconds: Int
+    package var deadlineSeconds: Int
+    package var maxAttempts: Int
+    package var dataSource: DataLocation?
+    package var outputSource: DataLocation?
+    package var parameters: JSONValue?
+    /// In order of preference; more than one only with policy `all`.
+    package var providers: [ProviderChoice]
+    package var merge: MergeRule
+
+    package init(
+        id: ServiceID, type: ServiceType, frequency: Frequency? = nil, after: [ServiceID], anchor: Timestamp,
+        timeoutSeconds: Int, deadlineSeconds: Int, maxAttempts: Int, dataSource: DataLocation? = nil,
+        outputSource: DataLocation? = nil, parameters: JSONValue? = nil, providers: [ProviderChoice], merge: MergeRule
+    ) {
+        self.id = id
+        self.type = type
+        self.frequency = frequency
+        self.after = after
+        self.anchor = anchor
+        self.timeoutSeconds = timeoutSeconds
+        self.deadlineSeconds = deadlineSeconds
+        self.maxAttempts = maxAttempts
+        self.dataSource = dataSource
+        self.outputSource = outputSource
+        self.parameters = parameters
+        self.providers = providers
+        self.merge = merge
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id, type, frequency, after, anchor, parameters, providers, merge
+        case timeoutSeconds = "timeout_s"
+        case deadlineSeconds = "deadline_s"
+        case maxAttempts = "max_attempts"
+        case dataSource = "data_source"
+        case outputSource = "output_source"
+    }
+}
+
+package struct ProviderChoice: Hashable, Codable, Sendable {
+    package var provider: ProviderID
+    /// The id of the service in that provider's catalogue.
+    package var service: ServiceID
+
+    package init(provider: ProviderID, service: ServiceID) {
+        self.provider = provider
+        self.service = service
+    }
+}
+
+/// What an earlier epoch left: a Work Manager is a cache and begins with this.
+package struct WorkManagerResume: Hashable, Codable, Sendable {
+    /// Per service the last tick that is already accounted for.
+    package var ticks: [ServiceID: Timestamp]
+    /// Per service the last succeeded run: feeds `after`.
+    package var succeeded: [ServiceID: RunReference]
+    /// Per service with `after` the upstream runs that its last run has consumed.
+    package var consumed: [ServiceID: [RunID]]
+    package var open: [OpenRun]
+
+    package init(
+        ticks: [ServiceID: Timestamp], succeeded: [ServiceID: RunReference], consumed: [ServiceID: [RunID]],
+        open: [OpenRun]
+    ) {
+        self.ticks = ticks
+        self.succeeded = succeeded
+        self.consumed = consumed
+        self.open = open
+    }
+
+    package static var empty: WorkManagerResume { .init(ticks: [:], succeeded: [:], consumed: [:], open: []) }
+}
+
+package struct RunReference: Hashable, Codable, Sendable {
+    package var run: RunID
+    package var due: Timestamp
+
+    package init(run: RunID, due: Timestamp) {
+        self.run = run
+        self.due = due
+    }
+}
+
+/// A run that has not ended, with its jobs.
+package struct OpenRun: Hashable, Codable, Sendable {
+    package var run: RunID
+    package var service: ServiceID
+    package var due: Timestamp
+    package var started: Timestamp
+    package var deadline: Timestamp
+    package var consumed: [RunID]?
+    /// The plan that the run began with: a change of configuration does not touch running runs.
+    package var plan: ServicePlan
+    package var jobs: [OpenJob]
+
+    package init(
+        run: RunID, service: ServiceID, due: Timestamp, started: Timestamp, deadline: Timestamp,
+        consumed: [RunID]? = nil, plan: ServicePlan, jobs: [OpenJob]
+    ) {
+        self.run = run
+        self.service = service
+        self.due = due
+        self.started = started
+        self.deadline = deadline
+        self.consumed = consumed
+        self.plan = plan
+        self.jobs = jobs
+    }
+}
+
+package struct OpenJob: Hashable, Codable, Sendable {
+    package var id: JobID
+    package var provider: ProviderID
+    package var attempt: Int
+    package var state: JobState
+    package var revision: Int
+    /// Of a job that failed: whether its error allows another attempt.
+    package var retryable: Bool?
+
+    package init(
+        id: JobID, provider: ProviderID, attempt: Int, state: JobState, revision: Int, retryable: Bool? = nil
+    ) {
+        self.id = id
+        self.provider = provider
+        self.attempt = attempt
+        self.state = state
+        self.revision = revision
+        self.retryable = retryable
+    }
+}

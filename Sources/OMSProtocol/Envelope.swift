@@ -1,0 +1,176 @@
+import FoundationEssentials
+package import OMSModel
+
+/// The CloudEvents 1.0 attributes of a message (CloudEvents "JSON Event Format" 1.0.2, structured mode).
+package struct EnvelopeHeader: Hashable, Sendable {
+    /// Unique within `source`.
+    package var id: String
+    /// Who says it: `gateway/g1`.
+    package var source: String
+    package var time: Timestamp
+
+    package init(id: String, source: String, time: Timestamp) {
+        self.id = id
+        self.source = source
+        self.time = time
+    }
+}
+
+/// Why a message could not be read. The receiver logs it, counts it and goes on.
+package struct EnvelopeError: Error, Hashable, CustomStringConvertible {
+    package enum Code: String, Sendable { case unknownTopic, tooLarge, malformed, version }
+
+    package var code: Code
+    package var detail: String
+
+    package init(code: Code, detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    package var description: String { "\(code.rawValue): \(detail)" }
+}
+
+/// Turns messages into bytes and back. Not a singleton: each owner has its own encoder and decoder.
+package struct EnvelopeCodec {
+    /// Larger messages are refused by the sender, before the broker sees them.
+    package static let maxBytes = 262_144
+    package static let contentType = "application/cloudevents+json"
+
+    private let encoder = JSONEncoder()
+    private let decoder = JSONDecoder()
+
+    package init() {
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    }
+
+    /// - Throws: `EnvelopeError` with code `tooLarge`.
+    package func encode(_ message: Message, _ header: EnvelopeHeader) throws(EnvelopeError) -> [UInt8] {
+        let data: Data
+        do {
+            guard let encoded = try message.payload.encoded(by: encoder) else { return [] }
+            data = encoded
+        } catch {
+            throw EnvelopeError(code: .malformed, detail: "cannot be encoded: \(error)")
+        }
+        // The attributes are of our own making (names, numbers, times), so they need no escaping; the data comes last.
+        var bytes = Array(
+            """
+            {"specversion":"1.0","id":"\(header.id)","source":"\(header.source)",\
+            "type":"\(message.topic.kind.row.type)","time":"\(header.time)","data":
+            """.utf8)
+        bytes.append(contentsOf: data)
+        bytes.append(UInt8(ascii: "}"))
+        guard bytes.count <= Self.maxBytes else {
+            throw EnvelopeError(
+                code: .tooLarge, detail: "\(message.topic.name) is \(bytes.count) bytes, at most \(Self.maxBytes)")
+        }
+        return bytes
+    }
+
+    /// - Throws: `EnvelopeError`; nothing of an unreadable message is used.
+    package func decode(topic name: String, _ bytes: [UInt8]) throws(EnvelopeError) -> (Message, EnvelopeHeader?) {
+        guard let topic = Topic(name) else {
+            throw EnvelopeError(code: .unknownTopic, detail: "no topic of OMS: \(name.prefix(200))")
+        }
+        if bytes.isEmpty { return (Message(topic, .removed), nil) }
+        guard bytes.count <= Self.maxBytes else {
+            throw EnvelopeError(code: .tooLarge, detail: "\(bytes.count) bytes, at most \(Self.maxBytes)")
+        }
+        do {
+            let (payload, header) = try topic.kind.decode(Data(bytes), by: decoder)
+            return (Message(topic, payload), header)
+        } catch let error as EnvelopeError {
+            throw error
+        } catch {
+            throw EnvelopeError(code: .malformed, detail: readable(error))
+        }
+    }
+}
+
+private struct Envelope<Content: Decodable>: Decodable {
+    var specversion: String
+    var id: String
+    var source: String
+    var type: String
+    var time: Timestamp
+    var data: Content
+}
+
+extension TopicKind {
+    fileprivate func decode(_ bytes: Data, by decoder: JSONDecoder) throws -> (Payload, EnvelopeHeader) {
+        func read<Content: Decodable>(_ wrap: (Content) -> Payload) throws -> (Payload, EnvelopeHeader) {
+            let envelope = try decoder.decode(Envelope<Content>.self, from: bytes)
+            guard envelope.specversion == "1.0", envelope.type == row.type else {
+                throw EnvelopeError(
+                    code: .version, detail: "expected \(row.type), got \(envelope.type) \(envelope.specversion)")
+            }
+            return (
+                wrap(envelope.data), EnvelopeHeader(id: envelope.id, source: envelope.source, time: envelope.time)
+            )
+        }
+        switch self {
+        case .registryPresence, .fleetPresence, .gatewayPresence: return try read(Payload.presence)
+        case .gatewayControl: return try read(Payload.gatewayControl)
+        case .gatewayAck: return try read(Payload.gatewayAck)
+        case .wmControl: return try read(Payload.wmControl)
+        case .wmAck: return try read(Payload.wmAck)
+        case .wmHeartbeat: return try read(Payload.heartbeat)
+        case .wmStatus: return try read(Payload.wmStatus)
+        case .wmEpoch: return try read(Payload.wmEpoch)
+        case .wmState: return try read(Payload.wmState)
+        case .wmJournal: return try read(Payload.journal)
+        case .wmCommitted: return try read(Payload.committed)
+        case .serviceResult: return try read(Payload.result)
+        case .jobCommand: return try read(Payload.jobCommand)
+        case .jobEvent: return try read(Payload.jobEvent)
+        case .providerCatalog: return try read(Payload.catalog)
+        case .providerHealth: return try read(Payload.health)
+        case .query, .command: return try read(Payload.request)
+        case .response: return try read(Payload.response)
+        case .event: return try read(Payload.event)
+        }
+    }
+}
+
+extension Payload {
+    /// nil for `removed`, which is an empty message.
+    fileprivate func encoded(by encoder: JSONEncoder) throws -> Data? {
+        switch self {
+        case .presence(let data): try encoder.encode(data)
+        case .gatewayControl(let data): try encoder.encode(data)
+        case .gatewayAck(let data): try encoder.encode(data)
+        case .wmControl(let data): try encoder.encode(data)
+        case .wmAck(let data): try encoder.encode(data)
+        case .heartbeat(let data): try encoder.encode(data)
+        case .wmStatus(let data): try encoder.encode(data)
+        case .wmEpoch(let data): try encoder.encode(data)
+        case .wmState(let data): try encoder.encode(data)
+        case .journal(let data): try encoder.encode(data)
+        case .committed(let data): try encoder.encode(data)
+        case .result(let data): try encoder.encode(data)
+        case .jobCommand(let data): try encoder.encode(data)
+        case .jobEvent(let data): try encoder.encode(data)
+        case .catalog(let data): try encoder.encode(data)
+        case .health(let data): try encoder.encode(data)
+        case .request(let data): try encoder.encode(data)
+        case .response(let data): try encoder.encode(data)
+        case .event(let data): try encoder.encode(data)
+        case .removed: nil
+        }
+    }
+}
+
+/// A decoding error as one sentence with the path, for logs.
+package func readable(_ error: any Error) -> String {
+    func path(_ context: DecodingError.Context) -> String {
+        context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: "/")
+    }
+    switch error {
+    case DecodingError.keyNotFound(let key, let context): return "\(path(context))/\(key.stringValue) is missing"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
+        DecodingError.dataCorrupted(let context):
+        return "\(path(context)): \(context.debugDescription)"
+    default: return "\(error)"
+    }
+}

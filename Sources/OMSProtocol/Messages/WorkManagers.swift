@@ -1,0 +1,201 @@
+package import OMSModel
+
+/// A command to a tenant's Work Manager, carried out by the named fleet process only if `boot` is its own.
+package struct WMControl: Hashable, Codable, Sendable {
+    package enum Command: String, Codable, Sendable { case bootstrap, reconfigure, shutdown }
+
+    package var id: String
+    package var command: Command
+    package var epoch: Int
+    package var fleet: NodeID
+    /// Incarnation of the fleet process that is meant: a delayed command cannot start a zombie in the next one.
+    package var boot: Int64
+    package var generation: Int
+    package var config: WorkManagerConfig?
+    package var resume: WorkManagerResume?
+    package var reason: String?
+
+    package init(
+        id: String, command: Command, epoch: Int, fleet: NodeID, boot: Int64, generation: Int,
+        config: WorkManagerConfig? = nil, resume: WorkManagerResume? = nil, reason: String? = nil
+    ) {
+        self.id = id
+        self.command = command
+        self.epoch = epoch
+        self.fleet = fleet
+        self.boot = boot
+        self.generation = generation
+        self.config = config
+        self.resume = resume
+        self.reason = reason
+    }
+}
+
+package struct WMAck: Hashable, Codable, Sendable {
+    package enum Phase: String, Codable, Sendable { case accepted, progress, done, rejected, failed }
+
+    package var id: String
+    package var command: WMControl.Command
+    package var phase: Phase
+    package var epoch: Int
+    package var generation: Int
+    package var fleet: NodeID
+    package var remaining: Int?
+    package var error: Problem?
+
+    package init(
+        id: String, command: WMControl.Command, phase: Phase, epoch: Int, generation: Int, fleet: NodeID,
+        remaining: Int? = nil, error: Problem? = nil
+    ) {
+        self.id = id
+        self.command = command
+        self.phase = phase
+        self.epoch = epoch
+        self.generation = generation
+        self.fleet = fleet
+        self.remaining = remaining
+        self.error = error
+    }
+}
+
+/// Asks a Work Manager for its status. The interval travels with it, so that both sides mean the same.
+package struct Heartbeat: Hashable, Codable, Sendable {
+    package var beat: Int
+    package var epoch: Int
+    package var intervalSeconds: Int
+    /// Highest journal number of this epoch that is committed.
+    package var ackSeq: Int
+
+    package init(beat: Int, epoch: Int, intervalSeconds: Int, ackSeq: Int) {
+        self.beat = beat
+        self.epoch = epoch
+        self.intervalSeconds = intervalSeconds
+        self.ackSeq = ackSeq
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case beat, epoch
+        case intervalSeconds = "interval_s"
+        case ackSeq = "ack_seq"
+    }
+}
+
+/// The answer to a heartbeat.
+package struct WMStatus: Hashable, Codable, Sendable {
+    package var beat: Int
+    package var epoch: Int
+    package var fleet: NodeID
+    package var boot: Int64
+    package var state: WMState.State
+    package var generation: Int
+    /// Highest journal number given out.
+    package var seq: Int
+    package var uptimeSeconds: Int
+    /// Open jobs by state.
+    package var jobs: [String: Int]
+    /// Running operations, the oldest first, at most 100.
+    package var active: [ActiveOperation]
+    /// Services that do not run now, and why.
+    package var waiting: [Reason]
+
+    package init(
+        beat: Int, epoch: Int, fleet: NodeID, boot: Int64, state: WMState.State, generation: Int, seq: Int,
+        uptimeSeconds: Int, jobs: [String: Int], active: [ActiveOperation], waiting: [Reason]
+    ) {
+        self.beat = beat
+        self.epoch = epoch
+        self.fleet = fleet
+        self.boot = boot
+        self.state = state
+        self.generation = generation
+        self.seq = seq
+        self.uptimeSeconds = uptimeSeconds
+        self.jobs = jobs
+        self.active = active
+        self.waiting = waiting
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case beat, epoch, fleet, boot, state, generation, seq, jobs, active, waiting
+        case uptimeSeconds = "uptime_s"
+    }
+}
+
+package struct ActiveOperation: Hashable, Codable, Sendable {
+    package var service: ServiceID
+    package var run: RunID
+    package var job: JobID
+    package var provider: ProviderID
+    package var state: JobState
+    package var ageSeconds: Int
+    package var progress: Double?
+    package var message: String?
+
+    package init(
+        service: ServiceID, run: RunID, job: JobID, provider: ProviderID, state: JobState, ageSeconds: Int,
+        progress: Double? = nil, message: String? = nil
+    ) {
+        self.service = service
+        self.run = run
+        self.job = job
+        self.provider = provider
+        self.state = state
+        self.ageSeconds = ageSeconds
+        self.progress = progress
+        self.message = message
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case service, run, job, provider, state, progress, message
+        case ageSeconds = "age_s"
+    }
+}
+
+/// Why something does not do what its scenario says: one current, readable reason.
+package struct Reason: Hashable, Codable, Sendable {
+    /// What it is about: `service/recommend`, or `tenant`.
+    package var subject: String
+    package var code: String
+    package var text: String
+    package var since: Timestamp
+
+    package init(subject: String, code: String, text: String, since: Timestamp) {
+        self.subject = subject
+        self.code = code
+        self.text = text
+        self.since = since
+    }
+}
+
+/// The fencing authority: written by the registry alone, after the epoch is in PostgreSQL.
+package struct WMEpoch: Hashable, Codable, Sendable {
+    package var epoch: Int
+    package var fleet: NodeID
+    package var generation: Int
+    package var since: Timestamp
+
+    package init(epoch: Int, fleet: NodeID, generation: Int, since: Timestamp) {
+        self.epoch = epoch
+        self.fleet = fleet
+        self.generation = generation
+        self.since = since
+    }
+}
+
+package struct WMState: Hashable, Codable, Sendable {
+    package enum State: String, Codable, Sendable { case starting, active, stopping, stopped, failed }
+
+    package var state: State
+    package var epoch: Int
+    package var generation: Int
+    package var fleet: NodeID
+    package var since: Timestamp
+
+    package init(state: State, epoch: Int, generation: Int, fleet: NodeID, since: Timestamp) {
+        self.state = state
+        self.epoch = epoch
+        self.generation = generation
+        self.fleet = fleet
+        self.since = since
+    }
+}
