@@ -43,7 +43,7 @@ package final class ReferenceProvider: Sendable {
     package static let recommendMethods = RankingMethod.allCases.map(\.rawValue)
 
     package let port: Int
-    private let engine: JobEngine
+    let engine: JobEngine
     private let server: HTTPServer
     private let log: Logger
 
