@@ -19,8 +19,11 @@ final class HTTPTestClient {
 
     private let descriptor: Int32
     private var buffer: [UInt8] = []
+    /// The server must not be released before its last client.
+    private let server: AnyObject
 
-    init(port: Int) throws {
+    init(port: Int, of server: AnyObject) throws {
+        self.server = server
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var limit = timeval(tv_sec: 10, tv_usec: 0)  // no test hangs on a server that is silent
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
