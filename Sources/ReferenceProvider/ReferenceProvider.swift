@@ -53,7 +53,9 @@ package final class ReferenceProvider: Sendable {
     package init(_ options: ReferenceProviderOptions, log: Logger) throws {
         self.log = log
         func refuse(_ text: String) -> ReferenceProviderError { ReferenceProviderError(description: text) }
-        guard ProviderID(options.name) != nil else { throw refuse("--name '\(options.name)' is not a name; \(nameRule)") }
+        guard ProviderID(options.name) != nil else {
+            throw refuse("--name '\(options.name)' is not a name; \(nameRule)")
+        }
         guard (0...65_535).contains(options.port) else { throw refuse("--port must be 0 to 65535") }
         guard (1...64).contains(options.maxRunning) else { throw refuse("--max-running must be 1 to 64") }
         guard (1...100_000).contains(options.maxQueued) else { throw refuse("--max-queued must be 1 to 100000") }
@@ -64,12 +66,14 @@ package final class ReferenceProvider: Sendable {
             engine = try JobEngine(
                 statePath: options.stateFile, services: try Self.catalogue(options),
                 limits: .init(
-                    maxRunning: options.maxRunning, maxQueued: options.maxQueued, retentionSeconds: options.retentionSeconds),
+                    maxRunning: options.maxRunning, maxQueued: options.maxQueued,
+                    retentionSeconds: options.retentionSeconds),
                 roots: DataRoots(data: options.dataRoot, store: options.storeRoot), log: log)
         } catch let error as SQLiteError {
             throw refuse("--state '\(options.stateFile)': \(error.message); name a file in a writable directory")
         } catch let problem as Problem {
-            throw refuse("--state '\(options.stateFile)': \(problem.detail ?? problem.slug); move the file away to begin anew")
+            throw refuse(
+                "--state '\(options.stateFile)': \(problem.detail ?? problem.slug); move the file away to begin anew")
         }
         let api = try ProviderAPI(engine: engine, token: token, log: log)
         do {
@@ -102,10 +106,13 @@ package final class ReferenceProvider: Sendable {
         let all: [any Service] = [HarvestService(), RecommendService(defaultMethod: method), OptimiseService()]
         for id in options.services where !serviceIDs.contains(id) {
             throw ReferenceProviderError(
-                description: "--services names '\(id)', which is unknown; choose from \(serviceIDs.joined(separator: ","))")
+                description:
+                    "--services names '\(id)', which is unknown; choose from \(serviceIDs.joined(separator: ","))")
         }
         let chosen = all.filter { options.services.contains($0.description.id.text) }
-        if chosen.isEmpty { throw ReferenceProviderError(description: "--services is empty; name at least one service") }
+        if chosen.isEmpty {
+            throw ReferenceProviderError(description: "--services is empty; name at least one service")
+        }
         return ServiceCatalogue(chosen)
     }
 
@@ -115,7 +122,8 @@ package final class ReferenceProvider: Sendable {
             throw ReferenceProviderError(description: "\(flag) '\(path)' is not a directory; create it or name another")
         }
         guard access(path, mode) == 0 else {
-            throw ReferenceProviderError(description: "\(flag) '\(path)' is not \(word); change its permissions or name another")
+            throw ReferenceProviderError(
+                description: "\(flag) '\(path)' is not \(word); change its permissions or name another")
         }
     }
 
@@ -125,7 +133,8 @@ package final class ReferenceProvider: Sendable {
         }
         let token = String(decoding: data, as: UTF8.self).prefix { !$0.isNewline }
         guard !token.isEmpty else {
-            throw ReferenceProviderError(description: "--token-file '\(path)' is empty; put the token into its first line")
+            throw ReferenceProviderError(
+                description: "--token-file '\(path)' is empty; put the token into its first line")
         }
         return String(token)
     }

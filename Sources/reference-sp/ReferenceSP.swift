@@ -10,7 +10,8 @@ struct ReferenceSP: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reference-sp",
         abstract: "A Service Provider with three real services: harvest, recommend, optimise.",
-        discussion: "Prints 'listening http://HOST:PORT' once it serves. SIGTERM ends it: running jobs get --grace seconds, "
+        discussion:
+            "Prints 'listening http://HOST:PORT' once it serves. SIGTERM ends it: running jobs get --grace seconds, "
             + "what is left then runs again at the next start.")
 
     @Option(help: "Port to listen on; 0 takes any free one.")
@@ -34,7 +35,10 @@ struct ReferenceSP: ParsableCommand {
     @Option(help: "Services to offer, separated by commas.")
     var services = ReferenceProvider.serviceIDs.joined(separator: ",")
 
-    @Option(help: "How recommend scores items when a job names no method: \(ReferenceProvider.recommendMethods.joined(separator: ", ")).")
+    @Option(
+        help:
+            "How recommend scores items by default: \(ReferenceProvider.recommendMethods.joined(separator: ", "))."
+    )
     var recommendMethod = "empirical-bayes"
 
     @Option(help: "Jobs that run at once.")

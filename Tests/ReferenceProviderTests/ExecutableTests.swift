@@ -15,7 +15,8 @@ import Testing
 
     private static func arguments(_ directory: String, _ more: [String] = []) -> [String] {
         [
-            "--port", "0", "--name", "alpha", "--data-root", TestProvider.exampleData, "--store-root", directory + "/store",
+            "--port", "0", "--name", "alpha", "--data-root", TestProvider.exampleData, "--store-root",
+            directory + "/store",
             "--state", directory + "/state.db",
         ] + more
     }

@@ -8,7 +8,9 @@ import Testing
     @Test func pathsWorkWithAndWithoutTheSlashAtTheEnd() throws {
         let provider = try TestProvider()
         let client = try provider.client()
-        for path in ["/services", "/services/", "/services/harvest", "/services/harvest/", "/jobs", "/jobs/", "/status"] {
+        for path in [
+            "/services", "/services/", "/services/harvest", "/services/harvest/", "/jobs", "/jobs/", "/status",
+        ] {
             #expect(try client.get(path).status == 200, "\(path)")
         }
         #expect(try client.post("/jobs", harvest("men-items.csv")).status == 201)
@@ -24,7 +26,8 @@ import Testing
         let provider = try TestProvider()
         let client = try provider.client()
         for (method, path, allowed) in [
-            ("DELETE", "/jobs/", "GET, HEAD, POST"), ("PUT", "/status", "GET, HEAD"), ("POST", "/services", "GET, HEAD"),
+            ("DELETE", "/jobs/", "GET, HEAD, POST"), ("PUT", "/status", "GET, HEAD"),
+            ("POST", "/services", "GET, HEAD"),
             ("PATCH", "/jobs/\(newID())", "GET, HEAD, POST"), ("BREW", "/jobs/x", "GET, HEAD, POST"),
         ] {
             let answer = try client.request(method, path, body: [])
@@ -74,8 +77,10 @@ import Testing
     @Test func chunkedBodiesAndPipelinedRequestsAreRead() throws {
         let client = try TestProvider().client()
         try client.send(
-            "POST /jobs/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\n{\r\n1\r\n}\r\n0\r\nT: 1\r\n\r\n"
-                + "GET /status HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            "POST /jobs/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "1;a=b\r\n{\r\n1\r\n}\r\n0\r\nT: 1\r\n\r\n"
+                + "GET /status HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
         #expect(try client.answer().status == 422)
         #expect(try client.answer().status == 200)
         let last = try client.answer()

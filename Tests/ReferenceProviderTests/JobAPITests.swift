@@ -76,7 +76,9 @@ import Testing
                     "config": [
                         "timeout_s": 86_401, "data_source": ["uri": "ftp://x/y", "credential": "c"],
                         "output_source": ["uri": "sqlite://host/x.db"],
-                        "parameters": ["table": "1; DROP", "tabel": "x", "pace_ms": 1001, "key": ["a", "a"], "columns": ["b"]],
+                        "parameters": [
+                            "table": "1; DROP", "tabel": "x", "pace_ms": 1001, "key": ["a", "a"], "columns": ["b"],
+                        ],
                     ],
                 ]) == [
                     "/config/data_source/credential", "/config/data_source/type", "/config/data_source/uri",
@@ -134,7 +136,9 @@ import Testing
         #expect(all.statistics.counts["succeeded"] == 3)
         #expect(all.statistics.counts["queued"] == 0)
         #expect(all.nextPageToken == nil)
-        func list(_ query: String) throws -> [JobID] { try client.get("/jobs/?\(query)").decode(JobList.self).jobs.map(\.id) }
+        func list(_ query: String) throws -> [JobID] {
+            try client.get("/jobs/?\(query)").decode(JobList.self).jobs.map(\.id)
+        }
         #expect(try list("state=failed") == [ids[3], ids[4]])
         #expect(try list("state=failed,succeeded&tenant=other") == [ids[1], ids[3]])
         #expect(try list("id=\(ids[4]),\(ids[0])") == [ids[0], ids[4]])
@@ -143,7 +147,8 @@ import Testing
         var collected: [JobID] = []
         var token: String?
         repeat {
-            let page = try client.get("/jobs/?page_size=2" + (token.map { "&page_token=\($0)" } ?? "")).decode(JobList.self)
+            let page = try client.get("/jobs/?page_size=2" + (token.map { "&page_token=\($0)" } ?? "")).decode(
+                JobList.self)
             #expect(page.jobs.count <= 2)
             collected += page.jobs.map(\.id)
             token = page.nextPageToken
@@ -152,7 +157,8 @@ import Testing
         let other = try client.get("/jobs/?tenant=other&state=failed").decode(JobList.self).statistics.counts
         #expect(other["succeeded"] == 1)  // statistics ignore the state filter
         for query in [
-            "page_size=0", "page_size=1001", "page_size=x", "page_token=x", "state=pending", "state=", "id=7", "tenant=A",
+            "page_size=0", "page_size=1001", "page_size=x", "page_token=x", "state=pending", "state=", "id=7",
+            "tenant=A",
             "updated_since=yesterday", "state=%ff",
         ] {
             let answer = try client.get("/jobs/?\(query)")
@@ -207,7 +213,9 @@ import Testing
             $0.maxQueued = 1
         }
         let client = try provider.client()
-        let (first, second, third) = (harvest("men-random.csv.gz", pace: 1000), harvest("men-items.csv"), harvest("men-items.csv"))
+        let (first, second, third) = (
+            harvest("men-random.csv.gz", pace: 1000), harvest("men-items.csv"), harvest("men-items.csv")
+        )
         #expect(try client.post("/jobs/", first).status == 201)
         _ = try provider.wait(for: first.id) { $0.state == .running }
         #expect(try client.post("/jobs/", second).status == 201)

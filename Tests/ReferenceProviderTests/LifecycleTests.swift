@@ -24,7 +24,8 @@ import Testing
         #expect(
             status.jobs
                 == ProviderJobFigures(
-                    queued: 0, running: 0, executedToday: 3, succeededToday: 1, failedToday: 1, stoppedToday: 1, maxRunning: 4,
+                    queued: 0, running: 0, executedToday: 3, succeededToday: 1, failedToday: 1, stoppedToday: 1,
+                    maxRunning: 4,
                     maxQueued: 200))
         #expect(status.time.milliseconds - status.startedAt.milliseconds >= 0)
     }
@@ -135,7 +136,9 @@ import Testing
         }
         let port = running.provider.port
         #expect(failure { $0.port = port }.hasPrefix("--port \(port) is in use"))
-        #expect(failure { $0.dataRoot = "/nowhere" } == "--data-root '/nowhere' is not a directory; create it or name another")
+        #expect(
+            failure { $0.dataRoot = "/nowhere" }
+                == "--data-root '/nowhere' is not a directory; create it or name another")
         #expect(failure { $0.storeRoot = "/nowhere" }.hasPrefix("--store-root '/nowhere'"))
         #expect(failure { $0.stateFile = "/nowhere/state.db" }.hasPrefix("--state '/nowhere/state.db'"))
         #expect(failure { $0.stateFile = TestProvider.exampleData + "/README.md" }.contains("not a database"))

@@ -64,7 +64,8 @@ final class JobEngine: Sendable {
         // full or no longer offers the service.
         if let job = try known(request.id, hash: hash) { return .known(job) }
         guard let service = services[request.service] else {
-            throw Problem(.noSuchService, "there is no service '\(request.service)' here; see GET /services", status: 404)
+            throw Problem(
+                .noSuchService, "there is no service '\(request.service)' here; see GET /services", status: 404)
         }
         let errors = service.errors(in: request)
         if !errors.isEmpty {
@@ -144,7 +145,8 @@ final class JobEngine: Sendable {
             } catch let error as SQLiteError {
                 state.storeFailure = error.message
                 throw Problem(
-                    .internal, "the job store fails: \(error.message)", status: error.isBusy ? 503 : 500, retryable: true)
+                    .internal, "the job store fails: \(error.message)", status: error.isBusy ? 503 : 500,
+                    retryable: true)
             }
         }
         switch kind {

@@ -67,7 +67,8 @@ struct DataRoots: Hashable, Sendable {
             let name = (path as NSString).lastPathComponent
             var info = stat()
             // A new file is fine inside an existing directory; a dangling link could point anywhere.
-            guard !mustExist, name != "..", name != ".", lstat(path, &info) != 0, let directory = realPath(parent) else {
+            guard !mustExist, name != "..", name != ".", lstat(path, &info) != 0, let directory = realPath(parent)
+            else {
                 throw Problem(slug, "\(uri) does not exist", retryable: true)
             }
             real = directory + "/" + name
@@ -76,7 +77,9 @@ struct DataRoots: Hashable, Sendable {
             throw Problem(slug, "\(uri) leads out of the directory that this provider may use")
         }
         var info = stat()
-        if stat(real, &info) == 0, info.st_mode & S_IFMT != S_IFREG { throw Problem(slug, "\(uri) is not a regular file") }
+        if stat(real, &info) == 0, info.st_mode & S_IFMT != S_IFREG {
+            throw Problem(slug, "\(uri) is not a regular file")
+        }
         return real
     }
 

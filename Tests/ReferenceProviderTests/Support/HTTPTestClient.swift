@@ -12,7 +12,9 @@ final class HTTPTestClient {
             get throws { try JSONDecoder().decode(JSONValue.self, from: Data(body)) }
         }
 
-        func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try JSONDecoder().decode(type, from: Data(body)) }
+        func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+            try JSONDecoder().decode(type, from: Data(body))
+        }
     }
 
     struct Failure: Error { var reason: String }
@@ -104,7 +106,9 @@ final class HTTPTestClient {
     private func fill() throws {
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         let count = recv(descriptor, &chunk, chunk.count, 0)
-        guard count > 0 else { throw Failure(reason: count == 0 ? "the server closed the connection" : "errno \(errno)") }
+        guard count > 0 else {
+            throw Failure(reason: count == 0 ? "the server closed the connection" : "errno \(errno)")
+        }
         buffer += chunk[..<count]
     }
 }

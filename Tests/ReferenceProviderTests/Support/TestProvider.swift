@@ -94,7 +94,8 @@ func harvest(
     return JobRequest(
         id: newID(), service: "harvest", tenant: "acme",
         config: ServiceConfig(
-            dataSource: DataLocation(uri: "file:///\(file)", type: type), outputSource: DataLocation(uri: "sqlite:///\(store)"),
+            dataSource: DataLocation(uri: "file:///\(file)", type: type),
+            outputSource: DataLocation(uri: "sqlite:///\(store)"),
             parameters: .object(parameters)))
 }
 

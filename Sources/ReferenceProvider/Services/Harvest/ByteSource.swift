@@ -22,7 +22,8 @@ final class ByteSource {
         self.uri = uri
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw Problem(.inputUnavailable, "\(uri) cannot be opened: \(String(cString: strerror(errno)))", retryable: true)
+            throw Problem(
+                .inputUnavailable, "\(uri) cannot be opened: \(String(cString: strerror(errno)))", retryable: true)
         }
         var info = stat()
         totalBytes = fstat(descriptor, &info) == 0 ? Int64(info.st_size) : 0
@@ -38,10 +39,14 @@ final class ByteSource {
         while true {
             let packed = try readChunk()
             if packed.isEmpty {
-                if let inflater, !inflater.isAtEnd { throw Problem(.inputUnavailable, "\(uri) is cut off: the gzip data has no end") }
+                if let inflater, !inflater.isAtEnd {
+                    throw Problem(.inputUnavailable, "\(uri) is cut off: the gzip data has no end")
+                }
                 return nil
             }
-            if bytesRead == Int64(packed.count), packed.starts(with: [0x1f, 0x8b]) { inflater = try GzipInflater(uri: uri) }
+            if bytesRead == Int64(packed.count), packed.starts(with: [0x1f, 0x8b]) {
+                inflater = try GzipInflater(uri: uri)
+            }
             let plain = try inflater?.inflate(packed) ?? packed
             unpackedBytes += Int64(plain.count)
             if unpackedBytes > Self.maximumBytes {

@@ -110,13 +110,15 @@ struct RecordReader {
         }
         if let missing = wanted?.first(where: { !names.contains($0) }) {
             throw Problem(
-                .jobFailed, "\(uri) has no column '\(missing)' (in JSON: the first record); it has "
+                .jobFailed,
+                "\(uri) has no column '\(missing)' (in JSON: the first record); it has "
                     + names.joined(separator: ", "))
         }
         columns = wanted ?? names
         if let taken = columns.first(where: { HarvestStore.ownColumns.contains($0.lowercased()) }) {
             throw Problem(
-                .jobFailed, "\(uri): the store needs the column name '\(taken)' itself; leave it out by naming 'columns'")
+                .jobFailed,
+                "\(uri): the store needs the column name '\(taken)' itself; leave it out by naming 'columns'")
         }
     }
 
