@@ -1,3 +1,4 @@
+import Curl
 import Foundation
 package import Logging
 import OMSModel
@@ -23,6 +24,8 @@ package struct ReferenceProviderOptions: Sendable {
     package var retentionSeconds = 86_400
     /// A file whose first line callers must send as bearer token.
     package var tokenFile: String?
+    /// Private address ranges that http(s) inputs may come from; without one, public addresses only.
+    package var allowedPrivate: [String] = []
 
     package init(name: String, dataRoot: String, storeRoot: String, stateFile: String) {
         self.name = name
@@ -62,13 +65,21 @@ package final class ReferenceProvider: Sendable {
         try Self.checkDirectory(options.dataRoot, "--data-root", R_OK | X_OK, "readable")
         try Self.checkDirectory(options.storeRoot, "--store-root", R_OK | W_OK | X_OK, "writable")
         let token = try options.tokenFile.map(Self.readToken)
+        let ranges = try options.allowedPrivate.map { text in
+            guard let range = CIDR(text) else {
+                throw refuse("--allow-private '\(text)' is no address range; write it like 10.0.0.0/8 or ::1")
+            }
+            return range
+        }
+        let downloads = Downloads(allowedPrivate: ranges)
         do {
             engine = try JobEngine(
                 statePath: options.stateFile, services: try Self.catalogue(options),
                 limits: .init(
                     maxRunning: options.maxRunning, maxQueued: options.maxQueued,
                     retentionSeconds: options.retentionSeconds),
-                roots: DataRoots(data: options.dataRoot, store: options.storeRoot), log: log)
+                roots: DataRoots(data: options.dataRoot, store: options.storeRoot),
+                downloads: downloads, log: log)
         } catch let error as SQLiteError {
             throw refuse("--state '\(options.stateFile)': \(error.message); name a file in a writable directory")
         } catch let problem as Problem {
@@ -94,6 +105,7 @@ package final class ReferenceProvider: Sendable {
         log.notice("stopping")
         let left = engine.drain(graceMilliseconds: graceMilliseconds)
         server.stop()
+        engine.downloads.shutdown()
         log.notice("stopped", metadata: ["count": "\(left)"])
     }
 

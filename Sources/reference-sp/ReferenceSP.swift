@@ -50,6 +50,9 @@ struct ReferenceSP: ParsableCommand {
     @Option(help: "File whose first line callers must send as bearer token; without it anybody may call.")
     var tokenFile: String?
 
+    @Option(help: "Private address range that http(s) inputs may come from, such as 10.0.0.0/8; may be repeated.")
+    var allowPrivate: [String] = []
+
     @Option(help: "Seconds that running jobs get to end after SIGTERM.")
     var grace = 10
 
@@ -70,6 +73,7 @@ struct ReferenceSP: ParsableCommand {
         options.maxRunning = maxRunning
         options.maxQueued = maxQueued
         options.tokenFile = tokenFile
+        options.allowedPrivate = allowPrivate
 
         // Blocked before any thread exists, so that every thread inherits it and sigwait below gets the signal.
         var signals = sigset_t()

@@ -182,18 +182,30 @@ import Testing
         #expect(end.state == .stopped)
         #expect(end.message == "stopped: test")
         #expect(end.finished != nil)
-        #expect(MonotonicClock.milliseconds - began < 800)  // the pause itself was cut short
+        #expect(MonotonicClock.milliseconds - began < 5000)  // about nine more seconds of pauses were to come
         let again = try client.post("/jobs/\(request.id)", JobAction(action: "stop"))
         #expect(again.status == 200)
         #expect(try again.decode(ProviderJob.self) == end)
         #expect(try client.post("/jobs/\(request.id)", JobAction(action: "pause")).status == 422)
     }
 
+    @Test func anInterruptionEndsAPauseAndTheFirstReasonWins() {
+        let control = JobControl(timeoutSeconds: 60)
+        startThread("interrupter") {
+            control.interrupt(.stop("first"))
+            control.interrupt(.shutdown)
+        }
+        let began = MonotonicClock.milliseconds
+        #expect(throws: Interruption.stop("first")) { try control.pause(milliseconds: 50_000) }
+        #expect(MonotonicClock.milliseconds - began < 10_000)
+        #expect(throws: Interruption.timeout(seconds: 0)) { try JobControl(timeoutSeconds: 0).check() }
+    }
+
     @Test func timeoutAndDeadlineFailTheirJobs() throws {
         let provider = try TestProvider { $0.maxRunning = 1 }
         let client = try provider.client()
         var slow = harvest("men-random.csv.gz", pace: 1000)
-        slow.config.timeoutSeconds = 1
+        slow.config.timeoutSeconds = 3
         var waiting = harvest("men-items.csv", store: "b.db")
         waiting.deadline = Timestamp(milliseconds: WallClock.milliseconds + 300)  // while the only worker is busy
         #expect(try client.post("/jobs/", slow).status == 201)
@@ -204,7 +216,7 @@ import Testing
         #expect(try client.get("/jobs/\(slow.id)").decode(ProviderJob.self).state == .running)
         let late = try provider.end(of: slow.id)
         #expect(late.error?.slug == "timeout")
-        #expect(late.error?.detail?.contains("timeout_s = 1") == true)
+        #expect(late.error?.detail?.contains("timeout_s = 3") == true)
     }
 
     @Test func aFullQueueAnswersBusyAndAQueuedJobStopsWithoutRunning() throws {

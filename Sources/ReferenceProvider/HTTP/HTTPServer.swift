@@ -203,7 +203,8 @@ final class HTTPServer: Sendable {
             throw ListenFailure(
                 reason: code == EADDRINUSE
                     ? "--port \(port) is in use on \(host); stop that process or choose another port (0: any free one)"
-                    : "cannot listen on \(host):\(port): \(String(cString: strerror(code)))")
+                    : "--host \(host) --port \(port): \(String(cString: strerror(code))); use an address of this host"
+            )
         }
         return (descriptor, try boundPort(descriptor))
     }

@@ -30,15 +30,20 @@ final class JobEngine: Sendable {
     let services: ServiceCatalogue
     let limits: Limits
     let roots: DataRoots
+    let downloads: Downloads
     let log: Logger
     let startedAt = WallClock.now
     let startedMonotonic = MonotonicClock.milliseconds
 
     /// - Throws: `SQLiteError` when the state file cannot be used.
-    init(statePath: String, services: ServiceCatalogue, limits: Limits, roots: DataRoots, log: Logger) throws {
+    init(
+        statePath: String, services: ServiceCatalogue, limits: Limits, roots: DataRoots, downloads: Downloads,
+        log: Logger
+    ) throws {
         self.services = services
         self.limits = limits
         self.roots = roots
+        self.downloads = downloads
         self.log = log
         let store = try JobStore(path: statePath)
         let now = WallClock.now

@@ -12,10 +12,22 @@ enum DataURI {
         guard schemes.contains(scheme) else {
             return "scheme '\(scheme)' is not supported; supported: \(schemes.joined(separator: ", "))"
         }
+        if isHTTP(uri) { return hasHost(uri) ? nil : "the URL has no host, or has a user or a fragment" }
         guard path(of: uri) != nil else {
             return "after \(scheme):// comes an absolute path to a file, without host, query and fragment"
         }
         return nil
+    }
+
+    static func isHTTP(_ uri: String) -> Bool {
+        let scheme = uri.prefix { $0 != ":" }.lowercased()
+        return scheme == "http" || scheme == "https"
+    }
+
+    /// A secret in a URL would end up in job lists and logs, so none is taken.
+    private static func hasHost(_ uri: String) -> Bool {
+        guard let parts = URLComponents(string: uri), let host = parts.host, !host.isEmpty else { return false }
+        return parts.user == nil && parts.password == nil && parts.fragment == nil
     }
 
     /// The decoded path components; nil when the URI has no usable absolute path.

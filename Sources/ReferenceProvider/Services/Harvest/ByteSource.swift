@@ -2,7 +2,8 @@ import CZlib
 import Foundation
 import OMSModel
 
-/// A file read in chunks, unpacked when it is gzip (by its first bytes, not its name), and hashed as it is on disk.
+/// An input read in chunks, from a file or a download: unpacked when it is gzip (by its first bytes, not its name), and
+/// hashed as it came.
 final class ByteSource {
     static let chunkBytes = 64 << 10
     /// Of unpacked data: a few kilobytes of gzip can unpack to any size.
@@ -13,13 +14,16 @@ final class ByteSource {
     private(set) var bytesRead: Int64 = 0
     private var unpackedBytes: Int64 = 0
     private let uri: String
+    /// -1 for a download, which is in `downloaded`.
     private let descriptor: Int32
+    private let downloaded: [UInt8]
     private var hash = SHA256()
     private var inflater: GzipInflater?
 
     /// - Throws: `Problem` `input-unavailable`.
     init(path: String, uri: String) throws {
         self.uri = uri
+        downloaded = []
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw Problem(
@@ -29,7 +33,14 @@ final class ByteSource {
         totalBytes = fstat(descriptor, &info) == 0 ? Int64(info.st_size) : 0
     }
 
-    deinit { close(descriptor) }
+    init(downloaded: [UInt8], uri: String) {
+        self.uri = uri
+        self.downloaded = downloaded
+        descriptor = -1
+        totalBytes = Int64(downloaded.count)
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Fraction of the file that was read.
     var fraction: Double { totalBytes == 0 ? 1 : Double(bytesRead) / Double(totalBytes) }
@@ -63,6 +74,12 @@ final class ByteSource {
     }
 
     private func readChunk() throws -> [UInt8] {
+        if descriptor < 0 {
+            let chunk = Array(downloaded.dropFirst(Int(bytesRead)).prefix(Self.chunkBytes))
+            hash.update(chunk)
+            bytesRead += Int64(chunk.count)
+            return chunk
+        }
         var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
         while true {
             let count = read(descriptor, &chunk, chunk.count)

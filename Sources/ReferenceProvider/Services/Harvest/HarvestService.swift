@@ -2,7 +2,7 @@ import OMSModel
 
 /// Imports a file into a store.
 struct HarvestService: Service {
-    static let sourceSchemes = ["file"]
+    static let sourceSchemes = ["file", "http", "https"]
 
     struct Parameters: Hashable {
         var table: String
@@ -75,13 +75,20 @@ struct HarvestService: Service {
         for error in parameters.errors { reader.refuse(error.pointer, error.detail) }
     }
 
+    private static func open(_ uri: String, _ job: JobContext) throws -> ByteSource {
+        if DataURI.isHTTP(uri) {
+            return ByteSource(downloaded: try job.downloads.fetch(uri, job.control), uri: uri)
+        }
+        return try ByteSource(path: try job.roots.input(uri), uri: uri)
+    }
+
     func run(_ job: JobContext) throws -> JobResult {
         var reader = ParameterReader(job.config.parameters)
         let parameters = Parameters(&reader)
         guard let source = job.config.dataSource, let target = job.config.outputSource,
             let format = InputFormat(of: source)
         else { throw Problem(.invalidConfig, "data_source and output_source are required") }
-        let input = try ByteSource(path: try job.roots.input(source.uri), uri: source.uri)
+        let input = try Self.open(source.uri, job)
         let store = try HarvestStore(
             path: try job.roots.storeToWrite(target.uri), uri: target.uri, table: parameters.table, key: parameters.key,
             control: job.control)

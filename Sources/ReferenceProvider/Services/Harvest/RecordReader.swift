@@ -11,7 +11,7 @@ enum InputFormat: String, CaseIterable, Sendable {
         case "application/json", "application/x-ndjson", "application/jsonl": self = .json
         case .some: return nil
         case nil:
-            var name = location.uri.lowercased()
+            var name = location.uri.lowercased().prefix { $0 != "?" }
             if name.hasSuffix(".gz") { name.removeLast(3) }
             if name.hasSuffix(".csv") {
                 self = .csv
