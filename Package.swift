@@ -88,7 +88,7 @@ let package = Package(
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
         .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
-        .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite"]),
+        .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
         .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider"]),
         .testTarget(name: "IntegrationTests", dependencies: ["OMSDev", "OMSStore", "OMSAdmin", "OMSBus"]),
     ]

@@ -1,0 +1,48 @@
+import Logging
+@testable import OMSRuntime
+import Testing
+
+private struct Highest: RandomNumberGenerator {
+    mutating func next() -> UInt64 { .max }
+}
+
+@Suite struct RuntimeValueTests {
+    @Test func theBackoffDoublesUpToItsCapAndKeepsItsFloor() {
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000, floorMilliseconds: 50)
+        var highest = Highest()
+        #expect((0..<8).map { _ in backoff.nextMilliseconds(using: &highest) } == [
+            100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000,
+        ])
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<1_000 { #expect((50...5_000).contains(backoff.nextMilliseconds(using: &random))) }
+        backoff.reset()
+        #expect(backoff.nextMilliseconds(using: &highest) == 100)
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_782_400_000, "2000-02-29T00:00:00.000Z"), (1_767_225_600_123, "2026-01-01T00:00:00.123Z"),
+        (4_107_542_399_000, "2100-02-28T23:59:59.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+    ])
+    func timeStampsFollowTheGregorianCalendar(milliseconds: Int, text: String) {
+        #expect(RFC3339.string(milliseconds: Int64(milliseconds)) == text)
+    }
+
+    @Test func aLogLineCannotBeForgedByItsValues() {
+        let lines = Locked([String]())
+        let handler = LogfmtHandler(service: "test", level: .info) { bytes in
+            lines.withLock { $0.append(String(decoding: bytes, as: UTF8.self)) }
+        }
+        var logger = Logger(label: "x") { _ in handler }
+        logger[metadataKey: LoggingKeys.tenant] = "a b"
+        logger.notice("it \"works\"", metadata: ["error": "x\nlevel=error", "job key": "1", "empty": ""])
+        logger.debug("not shown")
+        let all = lines.withLock { $0 }
+        #expect(all.count == 1)
+        #expect(all.first?.dropFirst(24) == #"""
+             level=notice service=test msg="it \"works\"" empty="" error="x\nlevel=error" job_key=1 tenant="a b"
+
+            """#)
+    }
+}
