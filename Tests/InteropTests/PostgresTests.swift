@@ -1,0 +1,179 @@
+import Glibc
+import OMSRuntime
+import Postgres
+import Testing
+
+/// An actor that shares the connection's thread, as the store does.
+private actor Store {
+    let connection: PostgresConnection
+    nonisolated var unownedExecutor: UnownedSerialExecutor { connection.thread.asUnownedSerialExecutor() }
+    init(_ connection: PostgresConnection) { self.connection = connection }
+
+    func countInOneTransaction() throws -> Int64? {
+        try connection.assumeIsolated { connection in
+            try connection.transaction { connection in
+                try connection.query("INSERT INTO counted VALUES (1)")
+                return try connection.query("SELECT count(*) AS n FROM counted").rows[0].int("n")
+            }
+        }
+    }
+}
+
+@Suite(.serialized, .timeLimit(.minutes(1))) struct PostgresTests {
+    private static let server = Result { try TestPostgres() }
+
+    private func withConnection(
+        _ change: (inout PostgresConfiguration) -> Void = { _ in }, _ body: (PostgresConnection) async throws -> Void
+    ) async throws {
+        var configuration = try Self.server.get().configuration
+        change(&configuration)
+        let thread = PinnedThread(name: "postgres")
+        let connection = PostgresConnection(thread: thread)
+        try await connection.connect(configuration)
+        try await body(connection)
+        await connection.close()
+        thread.shutdown()
+    }
+
+    @Test func parametersOfEveryKindComeBackAsTheyWentIn() async throws {
+        try await withConnection { connection in
+            let result = try await connection.query(
+                """
+                SELECT $1::text AS t, $2::bigint AS i, $3::float8 AS d, $4::bool AS b, $5::bytea AS y, $6::text AS n,
+                       $7::text[] AS a, array_length($7::text[], 1) AS l, $8::bigint[] AS ia
+                """,
+                [
+                    .text("it's \u{1F600} \\ \""), .int(Int64.min), .double(0.1), .bool(true), .bytes([0, 1, 255]), .null,
+                    .textArray(["a,b", nil, "\"\\{}", "NULL"]), .intArray([1, -2]),
+                ])
+            let row = try #require(result.rows.first)
+            #expect(row["t"] == "it's \u{1F600} \\ \"")
+            #expect(row.int("i") == .min)
+            #expect(row.double("d") == 0.1)
+            #expect(row.bool("b") == true)
+            #expect(row.bytes("y") == [0, 1, 255])
+            #expect(row["n"] == nil)
+            #expect(row["a"] == #"{"a,b",NULL,"\"\\{}","NULL"}"#)
+            #expect(row.int("l") == 4)
+            #expect(row["ia"] == "{1,-2}")
+            #expect(result.columns.count == 9)
+        }
+    }
+
+    @Test func aLargeParameterAndALargeAnswerPass() async throws {
+        try await withConnection { connection in
+            let text = String(repeating: "0123456789", count: 2_000_000)
+            let result = try await connection.query("SELECT $1::text AS t", [.text(text)])
+            #expect(result.rows.first?["t"]?.utf8.count == 20_000_000)
+        }
+    }
+
+    @Test func aServerErrorHasItsSQLStateAndTheSessionLivesOn() async throws {
+        try await withConnection { connection in
+            await #expect { try await connection.query("SELECT 1/0") } throws: {
+                guard let error = $0 as? PostgresError else { return false }
+                return error.code == .server(sqlState: "22012") && !error.isRetriable
+            }
+            let one = try await connection.query("SELECT 1 AS one").rows.first?.int("one")
+            #expect(one == 1)
+        }
+    }
+
+    @Test func aTransactionCommitsOrLeavesNothing() async throws {
+        try await withConnection { connection in
+            try await connection.execute(script: "CREATE TEMP TABLE counted (n int); CREATE TEMP TABLE other (n int)")
+            let store = Store(connection)
+            #expect(try await store.countInOneTransaction() == 1)
+            await #expect(throws: PostgresError.self) {
+                try await connection.transaction { @Sendable connection in
+                    try connection.query("INSERT INTO counted VALUES (2)")
+                    try connection.query("SELECT * FROM nowhere")
+                }
+            }
+            // An error that the body swallows must not look like a commit.
+            await #expect(throws: PostgresError.self) {
+                try await connection.transaction { @Sendable connection in
+                    try connection.query("INSERT INTO counted VALUES (3)")
+                    _ = try? connection.query("SELECT * FROM nowhere")
+                }
+            }
+            #expect(try await store.countInOneTransaction() == 2)
+        }
+    }
+
+    @Test func aPassedDeadlineClosesTheSession() async throws {
+        try await withConnection { connection in
+            let start = MonotonicClock.milliseconds
+            await #expect { try await connection.query("SELECT pg_sleep(5)", deadline: .milliseconds(100)) } throws: {
+                ($0 as? PostgresError)?.code == .timeout
+            }
+            #expect(MonotonicClock.milliseconds - start < 2_000)
+            #expect(await !connection.isConnected)
+            await #expect { try await connection.query("SELECT 1") } throws: {
+                ($0 as? PostgresError)?.code == .notConnected
+            }
+        }
+    }
+
+    @Test func theServersOwnTimeoutKeepsTheSession() async throws {
+        try await withConnection({ $0.statementTimeoutMilliseconds = 100 }) { connection in
+            await #expect { try await connection.query("SELECT pg_sleep(5)") } throws: {
+                ($0 as? PostgresError)?.sqlState == "57014"
+            }
+            #expect(await connection.isConnected)
+        }
+    }
+
+    @Test func aKilledSessionIsLostAndDuringCommitOfUnknownOutcome() async throws {
+        try await withConnection { killer in
+            try await withConnection { connection in
+                let pid = try await connection.query("SELECT pg_backend_pid() AS pid").rows[0].int("pid") ?? 0
+                try await killer.query("SELECT pg_terminate_backend($1::int)", [.int(pid)])
+                await #expect { try await connection.query("SELECT 1") } throws: {
+                    ($0 as? PostgresError)?.code == .connectionLost && ($0 as? PostgresError)?.isRetriable == true
+                }
+            }
+            try await killer.execute(
+                script: """
+                    CREATE TABLE slow (n int);
+                    CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS
+                        $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+                    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+                        FOR EACH ROW EXECUTE FUNCTION slow_commit()
+                    """)
+            try await withConnection { connection in
+                await #expect {
+                    try await connection.transaction { @Sendable in _ = try $0.query("INSERT INTO slow VALUES (1)") }
+                } throws: {
+                    ($0 as? PostgresError)?.code == .outcomeUnknown && ($0 as? PostgresError)?.isRetriable == false
+                }
+            }
+        }
+    }
+
+    @Test func aFailedConnectSaysWhyButNotThePassword() async throws {
+        var configuration = try Self.server.get().configuration
+        configuration.parameters["password"] = "hunter2"
+        let thread = PinnedThread(name: "postgres")
+        let connection = PostgresConnection(thread: thread)
+        for port in [configuration.parameters["port"], "\(TestPorts.free())"] {
+            configuration.parameters["port"] = port
+            do {
+                try await connection.connect(configuration)
+                Issue.record("connected")
+            } catch {
+                #expect(error.code == .connectionFailed)
+                #expect(!error.message.isEmpty && !error.description.contains("hunter2"))
+            }
+        }
+        thread.shutdown()
+    }
+
+    @Test func manySmallQueriesAreQuick() async throws {
+        try await withConnection { connection in
+            let start = MonotonicClock.microseconds
+            for number in 0..<1_000 { try await connection.query("SELECT $1::int", [.int(number)]) }
+            print("postgres: \((MonotonicClock.microseconds - start) / 1_000) us per query")
+        }
+    }
+}
