@@ -1,5 +1,5 @@
 import FoundationEssentials
-import Glibc
+package import Glibc
 
 /// The folder that holds everything of one private environment: databases, configuration, secrets, logs.
 package struct DataFolder: Sendable {
@@ -14,11 +14,7 @@ package struct DataFolder: Sendable {
         if let path {
             self.path = Self.absolute(path)
             isTemporary = false
-            do {
-                try FileManager.default.createDirectory(atPath: self.path, withIntermediateDirectories: true)
-            } catch {
-                throw DevError("cannot make the data folder \(self.path): \(error.localizedSentence); choose another with --data")
-            }
+            try Self.make(self.path)
         } else {
             var template = Array("/tmp/oms-dev-XXXXXX".utf8CString)
             guard let made = mkdtemp(&template) else {
@@ -94,6 +90,21 @@ package struct DataFolder: Sendable {
         }
     }
 
+    /// Makes a folder and those above it.
+    private static func make(_ path: String) throws(DevError) {
+        var current = ""
+        for part in path.split(separator: "/") {
+            current += "/" + part
+            if mkdir(current, 0o755) == 0 { continue }
+            let reason = errno
+            var status = stat()
+            if stat(current, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { continue }
+            throw DevError(
+                "cannot make the data folder \(path): \(current): \(String(cString: strerror(reason))); "
+                    + "choose another with --data")
+        }
+    }
+
     private static func lock(_ path: String) throws(DevError) -> Int32 {
         let descriptor = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -121,15 +132,5 @@ package struct Secret: Sendable {
 extension StringProtocol {
     var trimmingSpace: String {
         String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
-    }
-}
-
-extension Error {
-    /// File errors without the type names around them.
-    var localizedSentence: String {
-        if let error = self as? CocoaError, let path = error.userInfo[NSFilePathErrorKey] as? String {
-            return "\(path) (code \(error.code.rawValue))"
-        }
-        return "\(self)"
     }
 }

@@ -57,14 +57,14 @@ package struct ChildSpec: Sendable {
 /// An account of the system that a child runs as.
 package struct SystemUser: Sendable {
     package var name: String
-    package var userID: uid_t
-    package var groupID: gid_t
-    package var groups: [gid_t]
+    package var userID: UInt32
+    package var groupID: UInt32
+    package var groups: [UInt32]
 
     /// Nil when the system has no such account.
     package init?(named name: String) {
-        var (userID, groupID) = (uid_t(), gid_t())
-        var groups = [gid_t](repeating: 0, count: 64)
+        var (userID, groupID) = (UInt32(), UInt32())
+        var groups = [UInt32](repeating: 0, count: 64)
         var count = Int32(groups.count)
         guard oms_find_user(name, &userID, &groupID, &groups, &count) == 0 else { return nil }
         self.name = name

@@ -3,7 +3,7 @@ import Glibc
 package import OMSRuntime
 
 package enum SupervisorEvent: Sendable {
-    case started(name: String, pid: pid_t, restarts: Int)
+    case started(name: String, pid: Int32, restarts: Int)
     /// Nobody asked it to end.
     case died(name: String, status: ExitStatus, restartAfter: Duration?)
     /// It ended as it was asked to.
@@ -165,10 +165,10 @@ package actor ProcessSupervisor {
 
     // MARK: Questions
 
-    package func pid(of name: String) -> pid_t? { child(name)?.pid }
+    package func pid(of name: String) -> Int32? { child(name)?.pid }
 
     /// Names and process numbers of what runs now, in order of start.
-    package var running: [(name: String, pid: pid_t)] {
+    package var running: [(name: String, pid: Int32)] {
         children.compactMap { child in child.pid.map { (child.spec.name, $0) } }
     }
 
@@ -220,7 +220,7 @@ private final class Child {
 
     var spec: ChildSpec
     var state = State.ended
-    var pid: pid_t?
+    var pid: Int32?
     var watch: ExitWatch?
     var timer: LoopTimer?
     var startedAt: Int64 = 0

@@ -3,7 +3,7 @@ import Glibc
 
 /// One running child, seen through the kernel.
 struct SpawnedProcess {
-    var pid: pid_t
+    var pid: Int32
     /// Readable once the child has ended.
     var descriptor: Int32
 }
@@ -24,8 +24,8 @@ enum Spawn {
 
         var request = oms_spawn_request()
         request.path = path.first
-        request.argv = arguments.pointers
-        request.envp = environment.pointers
+        request.argv = UnsafePointer(arguments.pointers)
+        request.envp = UnsafePointer(environment.pointers)
         request.directory = folder.first
         request.output = output
         request.death_signal = spec.deathSignal
