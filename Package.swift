@@ -56,11 +56,20 @@ let package = Package(
         .target(name: "SQLite", dependencies: ["CSQLite"]),
 
         // Shells around the cores
-        .target(name: "OMSStore", dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "Postgres"]),
-        .target(name: "OMSBus", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", logging]),
-        .target(name: "RegistryService", dependencies: ["OMSBus", "OMSCore", "OMSStore"]),
-        .target(name: "FleetService", dependencies: ["OMSBus", "OMSCore"]),
-        .target(name: "GatewayService", dependencies: ["OMSBus", "OMSCore", "Curl"]),
+        .target(name: "OMSStore", dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "Postgres", logging]),
+        .target(name: "OMSBus", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", argumentParser, logging]),
+        .target(
+            name: "RegistryService",
+            dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "OMSStore", "Postgres", argumentParser, logging]
+        ),
+        .target(
+            name: "FleetService",
+            dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", argumentParser, logging]
+        ),
+        .target(
+            name: "GatewayService",
+            dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging]
+        ),
         .target(
             name: "ReferenceProvider",
             dependencies: [

@@ -17,6 +17,7 @@ extension WorkManager {
             // What succeeded is asked for again, once: its outputs are at the gateway and at the provider.
             case .queued, .running, .stopping, .unknown, .succeeded: track.state = .unknown
             }
+            if open.finished == true, !job.state.isTerminal { track.wantsStop = true }
             if job.state.isTerminal { track.error = Problem(.jobFailed, "ended before", retryable: job.retryable) }
             track.revision = job.revision
             track.lastHeard = now.monotonic - JobTrack.quietMilliseconds
@@ -24,8 +25,9 @@ extension WorkManager {
             run.jobs.append(track)
             runOfJob[job.id] = run.id
         }
+        run.finished = open.finished ?? false
         runs[run.id] = run
-        services[open.service, default: .init()].openRun = run.id
+        if !run.finished { services[open.service, default: .init()].openRun = run.id }
     }
 
     mutating func received(_ event: JobEvent, from provider: ProviderID, at now: Moment) {

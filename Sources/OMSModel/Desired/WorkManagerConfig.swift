@@ -116,13 +116,15 @@ package struct OpenRun: Hashable, Codable, Sendable {
     package var started: Timestamp
     package var deadline: Timestamp
     package var consumed: [RunID]?
+    /// Its result is out; only jobs that have not ended keep it open.
+    package var finished: Bool?
     /// The plan that the run began with: a change of configuration does not touch running runs.
     package var plan: ServicePlan
     package var jobs: [OpenJob]
 
     package init(
         run: RunID, service: ServiceID, due: Timestamp, started: Timestamp, deadline: Timestamp,
-        consumed: [RunID]? = nil, plan: ServicePlan, jobs: [OpenJob]
+        consumed: [RunID]? = nil, finished: Bool? = nil, plan: ServicePlan, jobs: [OpenJob]
     ) {
         self.run = run
         self.service = service
@@ -130,6 +132,7 @@ package struct OpenRun: Hashable, Codable, Sendable {
         self.started = started
         self.deadline = deadline
         self.consumed = consumed
+        self.finished = finished
         self.plan = plan
         self.jobs = jobs
     }

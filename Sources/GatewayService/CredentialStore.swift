@@ -1,0 +1,20 @@
+import FoundationEssentials
+import OMSBus
+
+/// Resolves credential names to secrets: one file per name in a folder that only the gateway can read. Secrets are
+/// read at each use, so that a rotated one counts at once; they go into a request header and nowhere else.
+struct CredentialStore: Sendable {
+    var directory: String?
+
+    func secret(_ name: String) throws -> String {
+        guard let directory else {
+            throw OptionError("credential '\(name)' is wanted, but --credentials-dir is not set")
+        }
+        // A name is no path.
+        guard !name.isEmpty, name.utf8.allSatisfy({ byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+        }) else { throw OptionError("'\(name)' is no credential name; use a-z, 0-9, '-' and '_'") }
+        return try SecretFile.read("\(directory)/\(name)", option: "credential '\(name)'")
+    }
+}

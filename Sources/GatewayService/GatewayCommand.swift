@@ -1,0 +1,58 @@
+package import ArgumentParser
+import Curl
+import Logging
+package import OMSBus
+import OMSCore
+import OMSModel
+import OMSRuntime
+
+/// `sp-gateway`: the one door to the Service Providers.
+///
+/// ## Configuration keys
+/// - `--allow-private` (repeatable): CIDR blocks of private addresses that providers may have; none by default
+/// - `--credentials-dir`: folder with one file per credential name
+package struct GatewayCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "sp-gateway", abstract: "Turns job commands on MQTT into REST calls to Service Providers.")
+
+    @Option(help: "Name of this gateway; unique among the gateways on the broker.")
+    package var id = "gateway-1"
+    @OptionGroup
+    package var bus: BusOptions
+    @Option(help: "Private address block that providers may have, such as 10.0.0.0/8; repeatable.")
+    package var allowPrivate: [String] = []
+    @Option(help: "Folder with one file per credential name.")
+    package var credentialsDir: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    package var logLevel = "info"
+
+    package init() {}
+
+    package func run() async throws {
+        do {
+            guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
+            let level = try logLevel.logLevel()
+            let blocks = try allowPrivate.map { text in
+                guard let block = CIDR(text) else {
+                    throw OptionError("--allow-private '\(text)' is no address block such as 10.0.0.0/8")
+                }
+                return block
+            }
+            let (bus, credentials) = (bus, CredentialStore(directory: credentialsDir))
+            try await ServiceHost.run("sp-gateway", logLevel: level) { loop, logger in
+                let now = ServiceHost.now
+                var random = SystemRandomNumberGenerator()
+                let core = Gateway(
+                    id: node, boot: now.wall.milliseconds, release: ServiceHost.release, seed: random.next(), at: now)
+                var limits = HTTPPoolConfiguration()
+                limits.addressPolicy = AddressPolicy(allowedPrivate: blocks)
+                let pool = HTTPPool(limits)
+                let shell = GatewayShell(loop: loop, core: core, pool: pool, credentials: credentials, logger: logger)
+                try await shell.start(bus)
+                return { await shell.stop() }
+            }
+        } catch {
+            ServiceHost.fail("sp-gateway", error)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Curl
+import FoundationEssentials
+import Logging
+import Mosquitto
+import OMSBus
+import OMSCore
+import OMSModel
+import OMSProtocol
+package import OMSRuntime
+
+/// Carries out what the `Gateway` core decides: bus on this loop, REST calls on the HTTP pool's thread.
+package actor GatewayShell {
+    package nonisolated let loop: EventLoop
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.executor }
+
+    private var core: Gateway
+    private let logger: Logger
+    private let pool: HTTPPool
+    private let credentials: CredentialStore
+    private let reader = AnswerReader()
+    private let encoder = JSONEncoder()
+    private var bus: Bus?
+    private var timer = WakeTimer()
+
+    init(loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, logger: Logger) {
+        self.loop = loop
+        self.core = core
+        self.pool = pool
+        self.credentials = credentials
+        self.logger = logger
+    }
+
+    func start(_ options: BusOptions) throws {
+        let configuration = try options.configuration(
+            clientID: "gateway-\(core.id)-\(core.boot)", role: .gateway)
+        let bus = Bus(loop: loop, source: "gateway/\(core.id)", boot: core.boot, logger: logger) { [weak self] event in
+            self?.assumeIsolated { $0.received(event) }
+        }
+        self.bus = bus
+        let filters = [
+            Topic.gatewayControl(core.id).subscription, TopicKind.wmEpoch.subscription,
+            Topic.gatewayPresence(core.id).subscription,
+        ]
+        let will = Message(.gatewayPresence(core.id), .presence(core.presence(.lost)))
+        bus.assumeIsolated { $0.start(configuration, will: will, subscribe: filters) }
+    }
+
+    func stop() async {
+        timer.cancel(on: loop)
+        await bus?.close(farewell: Message(.gatewayPresence(core.id), .presence(core.presence(.offline))))
+        bus = nil
+        pool.shutdown()
+    }
+
+    private func received(_ event: BusEvent) {
+        switch event {
+        case .connected: perform(core.receive(.connected, at: ServiceHost.now))
+        case .message(let message): perform(core.receive(.received(message), at: ServiceHost.now))
+        case .disconnected, .subscribed: break
+        }
+    }
+
+    private func perform(_ effects: [Gateway.Effect]) {
+        for effect in effects {
+            switch effect {
+            case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
+            case .call(let call): make(call)
+            case .subscribe(let provider): bus?.assumeIsolated { $0.subscribe([Self.commands(for: provider)]) }
+            case .unsubscribe(let provider):
+                bus?.assumeIsolated { $0.unsubscribe([Self.commands(for: provider).filter]) }
+            case .report(let report): log(report)
+            }
+        }
+        timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
+            self?.assumeIsolated { shell in
+                shell.timer.fired()
+                shell.perform(shell.core.receive(.wake, at: ServiceHost.now))
+            }
+        }
+    }
+
+    private static func commands(for provider: ProviderID) -> MQTTSubscription {
+        MQTTSubscription("tenant/+/sp/\(provider)/job/command", qos: TopicKind.jobCommand.row.qos)
+    }
+
+    private func make(_ call: ProviderCall) {
+        let request: HTTPRequest
+        do {
+            request = try RequestBuilder.request(for: call, credentials: credentials, encoder: encoder)
+        } catch {
+            // Nothing left this process: the core may try again when the credential is there.
+            return answered(call, 0, .failed(.notSent, .other, "\(error)"))
+        }
+        let began = MonotonicClock.milliseconds
+        let loop = loop
+        pool.start(request) { [weak self] outcome in
+            let latency = Int(MonotonicClock.milliseconds - began)
+            loop.post { [weak self] in
+                self?.assumeIsolated { shell in
+                    shell.answered(call, latency, RequestBuilder.answer(outcome, to: call, reader: shell.reader))
+                }
+            }
+        }
+    }
+
+    private func answered(_ call: ProviderCall, _ latency: Int, _ answer: ProviderAnswer) {
+        logger.debug(
+            "provider answered",
+            metadata: [LoggingKeys.provider: "\(call.provider)", LoggingKeys.durationMilliseconds: "\(latency)"])
+        // Never from within `perform`: a refused request must not recurse.
+        let id = call.id
+        loop.post { [weak self] in
+            self?.assumeIsolated { shell in
+                shell.perform(shell.core.receive(.answer(call: id, latency: latency, answer), at: ServiceHost.now))
+            }
+        }
+    }
+
+    private func log(_ report: Gateway.Report) {
+        switch report {
+        case .attached(let provider): logger.notice("provider attached", metadata: [LoggingKeys.provider: "\(provider)"])
+        case .detached(let provider): logger.notice("provider detached", metadata: [LoggingKeys.provider: "\(provider)"])
+        case .health(let provider, let status, let circuit, let problem):
+            let metadata: Logger.Metadata = [
+                LoggingKeys.provider: "\(provider)", LoggingKeys.status: "\(status.rawValue)",
+                LoggingKeys.state: "circuit \(circuit.rawValue)", LoggingKeys.reason: "\(problem?.detail ?? "")",
+            ]
+            switch status {
+            case .pass, .unknown: logger.notice("provider health changed", metadata: metadata)
+            case .warn, .fail, .unreachable: logger.warning("provider health changed", metadata: metadata)
+            }
+        case .illegal(let provider, let job, let what):
+            logger.warning(
+                "provider broke the state rules; the old state stands",
+                metadata: [
+                    LoggingKeys.provider: "\(provider)", LoggingKeys.job: "\(job)", LoggingKeys.detail: "\(what)",
+                ])
+        case .refused(let tenant, let job, let epoch, let fence):
+            logger.warning(
+                "command of an old epoch refused",
+                metadata: [
+                    LoggingKeys.tenant: "\(tenant)", LoggingKeys.job: "\(job)", LoggingKeys.epoch: "\(epoch)",
+                    LoggingKeys.limit: "\(fence)",
+                ])
+        case .unknown(let provider, let job, let problem):
+            logger.warning(
+                "outcome unknown, asking the provider",
+                metadata: [
+                    LoggingKeys.provider: "\(provider)", LoggingKeys.job: "\(job)",
+                    LoggingKeys.reason: "\(problem.detail ?? problem.type)",
+                ])
+        case .full(let provider):
+            logger.warning(
+                "too many jobs wait for a provider; commands are left to be repeated",
+                metadata: [LoggingKeys.provider: "\(provider)"])
+        }
+    }
+}

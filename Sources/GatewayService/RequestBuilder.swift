@@ -1,0 +1,95 @@
+import Curl
+import FoundationEssentials
+import OMSCore
+import OMSModel
+
+/// The one place that knows paths, headers and bodies of the SP interface (docs/sp-interface.md).
+enum RequestBuilder {
+    /// A page of the sweep.
+    private static let sweepPageSize = 500
+    private static let maxBodyBytes = 1 << 20
+
+    static func request(
+        for call: ProviderCall, credentials: CredentialStore, encoder: JSONEncoder
+    ) throws -> HTTPRequest {
+        var headers = [("Accept", "application/json, application/problem+json"), ("OMS-SP-Version", "1")]
+        if let credential = call.credential {
+            headers.append(("Authorization", "Bearer \(try credentials.secret(credential))"))
+        }
+        if let tenant = call.tenant { headers.append(("OMS-Tenant", tenant.text)) }
+        if let epoch = call.epoch { headers.append(("OMS-Epoch", "\(epoch)")) }
+        var method = "GET"
+        var path: String
+        var body: [UInt8]?
+        switch call.kind {
+        case .services(let etag):
+            path = "/services"
+            if let etag { headers.append(("If-None-Match", etag)) }
+        case .status: path = "/status"
+        case .sweep(let since, let token):
+            path = "/jobs/?updated_since=\(since)&page_size=\(sweepPageSize)"
+            if let token { path += "&page_token=\(percentEncoded(token))" }
+        case .job(let id): path = "/jobs/\(id)"
+        case .submit(let request):
+            (method, path) = ("POST", "/jobs/")
+            headers.append(("Content-Type", "application/json"))
+            headers.append(("Idempotency-Key", "\"\(request.id)\""))
+            headers.append(("Prefer", "respond-async"))
+            body = Array(try encoder.encode(request))
+        case .stop(let id, let action):
+            (method, path) = ("POST", "/jobs/\(id)")
+            headers.append(("Content-Type", "application/json"))
+            body = Array(try encoder.encode(action))
+        }
+        var request = HTTPRequest(method: method, url: call.baseURL + path)
+        request.headers = headers.map { (name: $0.0, value: $0.1) }
+        request.body = body
+        request.connectTimeoutMilliseconds = 3_000
+        request.timeoutMilliseconds = call.timeout
+        request.maxBodyBytes = maxBodyBytes
+        return request
+    }
+
+    /// RFC 3986 unreserved characters stay.
+    private static func percentEncoded(_ text: String) -> String {
+        var result = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = Array("0123456789ABCDEF")
+                result += "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
+            }
+        }
+        return result
+    }
+
+    static func answer(_ outcome: HTTPOutcome, to call: ProviderCall, reader: AnswerReader) -> ProviderAnswer {
+        switch outcome {
+        case .answered(let response):
+            return reader.read(
+                call.kind, status: response.status,
+                headers: response.headers, body: response.body)
+        case .failed(let failure):
+            let phase: ProviderAnswer.Phase = failure.phase == .notSent ? .notSent : .maybeSent
+            return .failed(phase, fault(failure.kind), failure.message)
+        }
+    }
+
+    private static func fault(_ kind: HTTPFailure.Kind) -> ProviderAnswer.Fault {
+        switch kind {
+        case .resolve: .resolve
+        case .connect: .connect
+        case .policy: .policy
+        case .tls: .tls
+        case .timeout: .timeout
+        case .reset: .reset
+        case .tooLarge: .tooLarge
+        case .malformed: .malformed
+        case .cancelled, .other: .other
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import FoundationEssentials
+import OMSModel
+import OMSProtocol
+import Postgres
+
+/// JSON in and out of PostgreSQL: one parameter per batch.
+enum Rows {
+    /// A record with the tenant and epoch that it belongs to, as one flat object.
+    struct Owned<Record: Encodable>: Encodable {
+        var tenant: TenantID
+        var epoch: Int
+        var record: Record
+
+        private enum Keys: String, CodingKey { case tenant, epoch }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: Keys.self)
+            try container.encode(tenant, forKey: .tenant)
+            try container.encode(epoch, forKey: .epoch)
+            try record.encode(to: encoder)
+        }
+    }
+
+    /// `jsonb` cannot hold U+0000, and one in a provider's message must not block a journal: it becomes U+FFFD.
+    static func json(_ value: some Encodable) throws -> PGValue {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes]
+        let text = String(decoding: try encoder.encode(value), as: UTF8.self)
+        return .text(text.contains("\\u0000") ? text.replacing("\\u0000", with: "\\ufffd") : text)
+    }
+
+    static func optionalJSON(_ value: (some Encodable)?) throws -> PGValue {
+        guard let value else { return .null }
+        return try json(value)
+    }
+
+    static func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(text.utf8))
+    }
+}
+
+/// A row that does not have the form that this release writes.
+struct StoreError: Error, CustomStringConvertible {
+    var description: String
+}

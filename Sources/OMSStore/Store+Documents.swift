@@ -1,0 +1,105 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+import Postgres
+
+/// Desired state and configurations.
+extension Store {
+    static func load(_ database: isolated PostgresConnection) throws -> Snapshot {
+        var snapshot = Snapshot()
+        let documents = try database.query("SELECT kind, name, version, spec::text AS spec FROM oms.document")
+        for row in documents.rows {
+            guard let kind = row["kind"], let name = row["name"], let spec = row["spec"], let version = row.int("version")
+            else { throw StoreError(description: "oms.document has a row without kind, name, version or spec") }
+            switch kind {
+            case "Provider":
+                guard let id = ProviderID(name) else { throw StoreError(description: "provider '\(name)' is no name") }
+                snapshot.providers[id] = (try Rows.decode(ProviderSpec.self, spec), Int(version))
+            case "Scenario":
+                guard let id = ScenarioID(name) else { throw StoreError(description: "scenario '\(name)' is no name") }
+                snapshot.scenarios[id] = try Rows.decode(ScenarioSpec.self, spec)
+            case "Tenant":
+                guard let id = TenantID(name) else { throw StoreError(description: "tenant '\(name)' is no name") }
+                snapshot.tenants[id] = try Rows.decode(TenantSpec.self, spec)
+            default: throw StoreError(description: "oms.document holds the unknown kind '\(kind)'")
+            }
+        }
+        let managers = try database.query(
+            """
+            SELECT m.tenant, m.config::text AS config, coalesce(e.epoch, 0) AS epoch, e.fleet, coalesce(e.boot, 0) AS boot,
+              coalesce(e.ack_seq, 0) AS ack_seq, oms.rfc3339(coalesce(e.started_at, now())) AS since
+            FROM oms.manager m LEFT JOIN oms.epoch e ON e.tenant = m.tenant AND e.ended_at IS NULL
+            """)
+        for row in managers.rows {
+            guard let tenant = row["tenant"].flatMap({ TenantID($0) }), let since = row["since"].flatMap({ Timestamp($0) })
+            else { throw StoreError(description: "oms.manager has a row without tenant") }
+            snapshot.managers[tenant] = StoredManager(
+                epoch: Int(row.int("epoch") ?? 0), since: since, fleet: row["fleet"].flatMap { NodeID($0) },
+                boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
+                config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
+        }
+        return snapshot
+    }
+
+    static func apply(
+        _ database: isolated PostgresConnection, _ documents: [Document], by client: NodeID
+    ) throws -> [AppliedDocument] {
+        try database.transaction { database in
+            try documents.map { document in
+                let (kind, name, spec) = try document.parts()
+                // 1. Write unless it is there already, word for word.
+                let written = try database.query(
+                    """
+                    INSERT INTO oms.document AS d (kind, name, version, spec, changed_by) VALUES ($1, $2, 1, $3::jsonb, $4)
+                    ON CONFLICT (kind, name) DO UPDATE
+                      SET version = d.version + 1, spec = EXCLUDED.spec, changed_at = now(), changed_by = EXCLUDED.changed_by
+                      WHERE d.spec <> EXCLUDED.spec
+                    RETURNING version
+                    """, [.text(kind), .text(name), spec, .text(client.text)])
+                guard let version = written.rows.first?.int("version") else {
+                    let known = try database.query(
+                        "SELECT version FROM oms.document WHERE kind = $1 AND name = $2", [.text(kind), .text(name)])
+                    return AppliedDocument(
+                        kind: kind, name: name, change: .unchanged, version: Int(known.rows.first?.int("version") ?? 0))
+                }
+                // 2. Keep every version, with who made it.
+                try database.query(
+                    """
+                    INSERT INTO oms.document_version (kind, name, version, spec, changed_by)
+                    SELECT kind, name, version, spec, changed_by FROM oms.document WHERE kind = $1 AND name = $2
+                    """, [.text(kind), .text(name)])
+                return AppliedDocument(
+                    kind: kind, name: name, change: version == 1 ? .created : .changed, version: Int(version))
+            }
+        }
+    }
+
+    static func savePlan(
+        _ database: isolated PostgresConnection, _ tenant: TenantID, _ config: WorkManagerConfig, _ explanation: String
+    ) throws {
+        let json = try Rows.json(config)
+        try database.transaction { database in
+            try database.query(
+                """
+                INSERT INTO oms.manager (tenant, generation, config, explanation) VALUES ($1, $2, $3::jsonb, $4)
+                ON CONFLICT (tenant) DO UPDATE
+                  SET generation = EXCLUDED.generation, config = EXCLUDED.config, explanation = EXCLUDED.explanation
+                """, [.text(tenant.text), .int(config.generation), json, .text(explanation)])
+            try database.query(
+                """
+                INSERT INTO oms.config_version (tenant, generation, config, explanation) VALUES ($1, $2, $3::jsonb, $4)
+                ON CONFLICT (tenant, generation) DO NOTHING
+                """, [.text(tenant.text), .int(config.generation), json, .text(explanation)])
+        }
+    }
+}
+
+extension Document {
+    fileprivate func parts() throws -> (kind: String, name: String, spec: PGValue) {
+        switch self {
+        case .provider(let id, let spec): ("Provider", id.text, try Rows.json(spec))
+        case .scenario(let id, let spec): ("Scenario", id.text, try Rows.json(spec))
+        case .tenant(let id, let spec): ("Tenant", id.text, try Rows.json(spec))
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+import Postgres
+
+/// Epochs, and what an epoch leaves to the next.
+extension Store {
+    static func openEpoch(
+        _ database: isolated PostgresConnection, _ tenant: TenantID, fleet: NodeID, boot: Int64, reason: String
+    ) throws -> StoreReply {
+        try database.transaction { database in
+            // 1. The epoch before ends here: its journal is refused from now on.
+            try database.query(
+                "UPDATE oms.epoch SET ended_at = now() WHERE tenant = $1 AND ended_at IS NULL", [.text(tenant.text)])
+            // 2. The next number, never used before.
+            let opened = try database.query(
+                """
+                INSERT INTO oms.epoch (tenant, epoch, fleet, boot, reason)
+                SELECT $1, coalesce(max(epoch), 0) + 1, $2, $3, $4 FROM oms.epoch WHERE tenant = $1
+                RETURNING epoch, oms.rfc3339(started_at) AS since
+                """, [.text(tenant.text), .text(fleet.text), .int(boot), .text(reason)])
+            guard let row = opened.rows.first, let epoch = row.int("epoch"), let since = row["since"].flatMap({ Timestamp($0) })
+            else { throw StoreError(description: "no epoch was opened for \(tenant)") }
+            // 3. What its Work Manager needs to go on.
+            return .opened(epoch: Int(epoch), since: since, try resume(database, tenant))
+        }
+    }
+
+    private static func resume(
+        _ database: isolated PostgresConnection, _ tenant: TenantID
+    ) throws -> WorkManagerResume {
+        let result = try database.query(
+            """
+            SELECT json_build_object(
+              'ticks', (SELECT coalesce(json_object_agg(service, oms.rfc3339(due)), '{}') FROM (
+                SELECT service, max(due) AS due FROM oms.tick WHERE tenant = $1 GROUP BY service) t),
+              'succeeded', (SELECT coalesce(json_object_agg(service,
+                  json_build_object('run', id, 'due', oms.rfc3339(due))), '{}') FROM (
+                SELECT DISTINCT ON (service) service, id, due FROM oms.run
+                WHERE tenant = $1 AND state IN ('succeeded', 'partial') ORDER BY service, due DESC) r),
+              'consumed', (SELECT coalesce(json_object_agg(service, consumed), '{}') FROM (
+                SELECT DISTINCT ON (service) service, consumed FROM oms.run
+                WHERE tenant = $1 AND consumed IS NOT NULL ORDER BY service, due DESC) c),
+              'open', (SELECT coalesce(json_agg(json_build_object(
+                  'run', r.id, 'service', r.service, 'due', oms.rfc3339(r.due),
+                  'started', oms.rfc3339(r.started_at), 'deadline', oms.rfc3339(r.deadline),
+                  'consumed', r.consumed, 'finished', r.finished_at IS NOT NULL, 'plan', r.plan,
+                  'jobs', (SELECT coalesce(json_agg(json_build_object(
+                      'id', j.id, 'provider', j.provider, 'attempt', j.attempt, 'state', j.state,
+                      'revision', j.revision, 'retryable', (j.error->>'retryable')::boolean) ORDER BY j.id), '[]')
+                    FROM oms.job j WHERE j.run_id = r.id)) ORDER BY r.id), '[]')
+                FROM oms.run r
+                WHERE r.tenant = $1 AND r.plan IS NOT NULL AND (r.finished_at IS NULL
+                  OR r.id IN (SELECT run_id FROM oms.job WHERE tenant = $1 AND finished_at IS NULL))))::text AS resume
+            """, [.text(tenant.text)])
+        guard let text = result.rows.first?["resume"] else {
+            throw StoreError(description: "no resume for \(tenant)")
+        }
+        return try Rows.decode(WorkManagerResume.self, text)
+    }
+}

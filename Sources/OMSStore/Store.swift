@@ -1,0 +1,192 @@
+package import Logging
+package import OMSCore
+import OMSModel
+import OMSProtocol
+package import OMSRuntime
+package import Postgres
+
+/// The registry's PostgreSQL, on a thread of its own. Requests are answered in order; journals that wait together are
+/// committed together (group commit). Without a connection every request fails at once: whoever asked keeps what is
+/// not stored and asks again, so nothing piles up here.
+package actor Store {
+    package nonisolated let thread: PinnedThread
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    private let configuration: PostgresConfiguration
+    private let database: PostgresConnection
+    private let logger: Logger
+    private let reply: @Sendable (Int, StoreReply) -> Void
+    private var queue: [(ticket: Int, request: StoreRequest)] = []
+    private var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000, floorMilliseconds: 50)
+    private var random = SystemRandomNumberGenerator()
+    private var nextAttempt: Int64 = 0
+    private var isMigrated = false
+    private var isActive = false
+    private var lastFailure = "not connected yet"
+
+    /// Held by the one active registry as long as its session lives.
+    private static let activeLockKey = 6_021_023_078
+
+    /// - Parameter reply: called on this store's thread.
+    package init(
+        configuration: PostgresConfiguration, logger: Logger, reply: @escaping @Sendable (Int, StoreReply) -> Void
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.reply = reply
+        thread = PinnedThread(name: "postgres")
+        database = PostgresConnection(thread: thread) { notice in
+            logger.debug("postgres notice", metadata: [LoggingKeys.detail: "\(notice)"])
+        }
+    }
+
+    /// Legal from any thread; returns at once.
+    package nonisolated func submit(_ ticket: Int, _ request: StoreRequest) {
+        thread.post { self.assumeIsolated { $0.enqueue(ticket, request) } }
+    }
+
+    /// Ends the session and the thread. Not from this store's own thread.
+    package nonisolated func shutdown() {
+        thread.post { self.assumeIsolated { store in store.database.assumeIsolated { $0.close() } } }
+        thread.shutdown()
+    }
+
+    private func enqueue(_ ticket: Int, _ request: StoreRequest) {
+        queue.append((ticket, request))
+        // The first of a burst works off what has come meanwhile.
+        if queue.count == 1 { thread.post { self.assumeIsolated { $0.work() } } }
+    }
+
+    private func work() {
+        let batch = queue
+        queue.removeAll(keepingCapacity: true)
+        var journals: [(ticket: Int, piece: Piece)] = []
+        for (ticket, request) in batch {
+            if case .commit(let tenant, let journal) = request {
+                // One statement advances a tenant once: a second piece of it goes into the next transaction.
+                if journals.contains(where: { $0.piece.tenant == tenant }) { flush(&journals) }
+                journals.append((ticket, Piece(tenant: tenant, journal: journal)))
+                if journals.count >= 500 { flush(&journals) }
+            } else {
+                flush(&journals)
+                reply(ticket, answer(request))
+            }
+        }
+        flush(&journals)
+    }
+
+    private func flush(_ journals: inout [(ticket: Int, piece: Piece)]) {
+        guard !journals.isEmpty else { return }
+        defer { journals.removeAll() }
+        let pieces = journals.map(\.piece)
+        do {
+            try prepare()
+            let committed = try database.assumeIsolated { try Self.commit($0, pieces) }
+            for (journal, seq) in zip(journals, committed) { reply(journal.ticket, .committed(seq)) }
+        } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
+            for journal in journals { reply(journal.ticket, commitAlone(journal.piece)) }
+        } catch {
+            let problem = failed(error)
+            for journal in journals { reply(journal.ticket, .failed(problem)) }
+        }
+    }
+
+    private func commitAlone(_ piece: Piece) -> StoreReply {
+        do {
+            return .committed(try database.assumeIsolated { try Self.commit($0, [piece])[0] })
+        } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
+            return commitOneByOne(piece)
+        } catch {
+            return .failed(failed(error))
+        }
+    }
+
+    /// For a piece that PostgreSQL refuses: entry by entry, and what is refused by itself is kept aside whole, so
+    /// that one bad fact neither blocks its tenant nor vanishes.
+    private func commitOneByOne(_ piece: Piece) -> StoreReply {
+        var committed = 0
+        do {
+            for single in piece.singles {
+                do {
+                    committed = try database.assumeIsolated { try Self.commit($0, [single])[0] }
+                } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
+                    committed = try database.assumeIsolated { try Self.quarantine($0, single, error) }
+                    logger.error(
+                        "journal entry quarantined, see report.quarantine",
+                        metadata: [
+                            LoggingKeys.tenant: "\(piece.tenant)", LoggingKeys.sequence: "\(single.last)",
+                            LoggingKeys.error: "\(error)",
+                        ])
+                }
+            }
+            return .committed(committed)
+        } catch {
+            return .failed(failed(error))
+        }
+    }
+
+    private func answer(_ request: StoreRequest) -> StoreReply {
+        do {
+            try prepare()
+            return try database.assumeIsolated { database in
+                switch request {
+                case .load: .loaded(try Self.load(database))
+                case .apply(let documents, let client): .applied(try Self.apply(database, documents, by: client))
+                case .savePlan(let tenant, let config, let explanation):
+                    try { try Self.savePlan(database, tenant, config, explanation); return .saved }()
+                case .openEpoch(let tenant, let fleet, let boot, _, let reason):
+                    try Self.openEpoch(database, tenant, fleet: fleet, boot: boot, reason: reason)
+                case .observe(let observations):
+                    try { try Self.observe(database, observations); return .observed }()
+                case .query(let query): try Self.query(database, query)
+                case .commit: preconditionFailure("journals are committed in groups")
+                }
+            }
+        } catch {
+            return .failed(failed(error))
+        }
+    }
+
+    /// Makes sure of a session that holds the lock of the active registry.
+    private func prepare() throws {
+        if isActive, database.assumeIsolated({ $0.isConnected }) { return }
+        guard MonotonicClock.milliseconds >= nextAttempt else { throw StoreError(description: lastFailure) }
+        let wasActive = isActive
+        isActive = false
+        do {
+            let (mustMigrate, configuration) = (!isMigrated, configuration)
+            let applied = try database.assumeIsolated { database -> [String] in
+                try database.connect(configuration)
+                let applied = !mustMigrate ? [] : try Migrator.migrate(database)
+                let lock = try database.query("SELECT pg_try_advisory_lock($1) AS ok", [.int(Self.activeLockKey)])
+                guard lock.rows.first?.bool("ok") == true else {
+                    database.close()
+                    throw StoreError(description: "another oms-registry is active on this database; this one stands by")
+                }
+                return applied
+            }
+            isMigrated = true
+            isActive = true
+            backoff.reset()
+            logger.notice(
+                wasActive ? "database connection restored" : "active on the database",
+                metadata: applied.isEmpty ? nil : [LoggingKeys.detail: "migrations applied: \(applied.joined(separator: ", "))"])
+        } catch {
+            nextAttempt = MonotonicClock.milliseconds + backoff.nextMilliseconds(using: &random)
+            let text = "\(error)"
+            if text != lastFailure {
+                logger.warning("database not usable, trying again", metadata: [LoggingKeys.error: "\(text)"])
+            }
+            lastFailure = text
+            throw error
+        }
+    }
+
+    private func failed(_ error: any Error) -> Problem {
+        if let error = error as? PostgresError, error.sqlState != nil {
+            logger.error("database refused a statement", metadata: [LoggingKeys.error: "\(error)"])
+            return Problem(.internal, "the database refused: \(error)", status: 500, retryable: error.isRetriable)
+        }
+        return Problem(.unavailable, "the database is not available: \(error)", status: 503, retryable: true)
+    }
+}

@@ -1,0 +1,70 @@
+package import ArgumentParser
+import Logging
+package import OMSBus
+import OMSCore
+import OMSModel
+import OMSRuntime
+import Postgres
+
+/// `oms-registry`: the desired state and its enforcement.
+///
+/// ## Configuration keys
+/// - `--pg-host`, `--pg-port`, `--pg-database`, `--pg-user`: the PostgreSQL database (15 or newer)
+/// - `--pg-password-file`: first line is the password
+/// - `--heartbeat-seconds` (1 to 60, default 5): how often each Work Manager is asked for its status
+package struct RegistryCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "oms-registry",
+        abstract: "Keeps the desired state in PostgreSQL and makes Work Managers and gateways follow it.")
+
+    @Option(help: "Name of this registry.")
+    package var id = "registry-1"
+    @OptionGroup
+    package var bus: BusOptions
+    @Option(help: "Host of PostgreSQL.")
+    package var pgHost = "127.0.0.1"
+    @Option(help: "Port of PostgreSQL.")
+    package var pgPort = 5432
+    @Option(help: "Database.")
+    package var pgDatabase = "oms"
+    @Option(help: "User; must be allowed to create schemas and roles in the database.")
+    package var pgUser = "oms"
+    @Option(help: "File whose first line is the password.")
+    package var pgPasswordFile: String?
+    @Option(help: "Seconds between heartbeats (1 to 60).")
+    package var heartbeatSeconds = 5
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    package var logLevel = "info"
+
+    package init() {}
+
+    package func run() async throws {
+        do {
+            guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
+            guard (1...60).contains(heartbeatSeconds) else {
+                throw OptionError("--heartbeat-seconds must be from 1 to 60, not \(heartbeatSeconds)")
+            }
+            let level = try logLevel.logLevel()
+            let (bus, interval, database) = (bus, heartbeatSeconds, try database())
+            try await ServiceHost.run("oms-registry", logLevel: level) { loop, logger in
+                let now = ServiceHost.now
+                let core = Registry(
+                    id: node, boot: now.wall.milliseconds, release: ServiceHost.release, heartbeatSeconds: interval,
+                    at: now)
+                let shell = RegistryShell(loop: loop, core: core, logger: logger)
+                try await shell.start(bus, database: database)
+                return { await shell.stop() }
+            }
+        } catch {
+            ServiceHost.fail("oms-registry", error)
+        }
+    }
+
+    private func database() throws -> PostgresConfiguration {
+        var parameters = ["host": pgHost, "port": "\(pgPort)", "dbname": pgDatabase, "user": pgUser]
+        if let pgPasswordFile {
+            parameters["password"] = try SecretFile.read(pgPasswordFile, option: "--pg-password-file")
+        }
+        return PostgresConfiguration(parameters: parameters, applicationName: "oms-registry \(id)")
+    }
+}

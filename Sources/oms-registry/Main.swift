@@ -1,0 +1,7 @@
+import ArgumentParser
+import RegistryService
+
+@main
+enum Main {
+    static func main() async { await RegistryCommand.main() }
+}

@@ -1,0 +1,7 @@
+import ArgumentParser
+import GatewayService
+
+@main
+enum Main {
+    static func main() async { await GatewayCommand.main() }
+}
