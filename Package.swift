@@ -32,7 +32,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     targets: [
         // C libraries of the system
@@ -72,10 +71,7 @@ let package = Package(
         ),
         .target(
             name: "ReferenceProvider",
-            dependencies: [
-                "OMSModel", "SQLite", "CZlib", "Curl", "OMSRuntime", logging,
-                .product(name: "FlyingFox", package: "FlyingFox"),
-            ]
+            dependencies: ["OMSModel", "SQLite", "CZlib", "Curl", "OMSRuntime", logging]
         ),
 
         // Operator's tools
@@ -92,13 +88,14 @@ let package = Package(
         .executableTarget(name: "wm-fleet", dependencies: ["FleetService", argumentParser]),
         .executableTarget(name: "sp-gateway", dependencies: ["GatewayService", argumentParser]),
         .executableTarget(name: "oms", dependencies: ["OMSAdmin"]),
-        .executableTarget(name: "reference-sp", dependencies: ["ReferenceProvider", argumentParser]),
+        .executableTarget(
+            name: "reference-sp", dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
 
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
         .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
         .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
-        .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider"]),
+        .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", "SQLite", logging]),
         .testTarget(name: "IntegrationTests", dependencies: ["OMSDev", "OMSStore", "OMSAdmin", "OMSBus"]),
     ]
 )
