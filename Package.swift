@@ -75,7 +75,7 @@ let package = Package(
         ),
 
         // Operator's tools
-        .target(name: "OMSDev", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "Postgres", "CSystem"]),
+        .target(name: "OMSDev", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "CSystem"]),
         .target(
             name: "OMSAdmin",
             dependencies: [

@@ -1,0 +1,57 @@
+/// The command lines of our services.
+extension DevEnvironment {
+    package static let registryName = "oms-registry"
+    package static let gatewayName = "sp-gateway"
+    package static let fleetName = "wm-fleet"
+
+    private func service(_ program: String, name: String, stage: Int, _ arguments: [String]) throws(DevError) -> ChildSpec {
+        var child = ChildSpec(
+            name: name, executable: try Executables.own(program, in: options.binaryFolder),
+            arguments: arguments + (options.extraArguments[name] ?? []), logFile: folder.log(name))
+        child.stage = stage
+        child.folder = folder.path
+        return child
+    }
+
+    private func busArguments(_ role: String) -> [String] {
+        [
+            "--mqtt-host", "127.0.0.1", "--mqtt-port", "\(mqttPort)", "--mqtt-user", role,
+            "--mqtt-password-file", folder.file("secrets/mqtt-\(role)"),
+        ]
+    }
+
+    /// - Parameter name: Of the child; also the id in the system unless it is the default.
+    package func registry(name: String = registryName, id: String = "registry-1") throws(DevError) -> ChildSpec {
+        try service(
+            "oms-registry", name: name, stage: 2,
+            ["--id", id] + busArguments("registry") + [
+                "--pg-host", "127.0.0.1", "--pg-port", "\(postgresPort)", "--pg-database", PostgresServer.database,
+                "--pg-user", PostgresServer.owner, "--pg-password-file", postgres.password.file,
+                "--heartbeat-seconds", "\(options.heartbeatSeconds)", "--log-level", options.logLevel,
+            ])
+    }
+
+    package func gateway(name: String = gatewayName, id: String = "gateway-1") throws(DevError) -> ChildSpec {
+        try service(
+            "sp-gateway", name: name, stage: 3,
+            ["--id", id] + busArguments("gateway") + [
+                "--allow-private", "127.0.0.0/8", "--credentials-dir", folder.file("credentials"),
+                "--log-level", options.logLevel,
+            ])
+    }
+
+    package func fleet(name: String = fleetName, id: String = "fleet-1") throws(DevError) -> ChildSpec {
+        try service(
+            "wm-fleet", name: name, stage: 4, ["--id", id] + busArguments("fleet") + ["--log-level", options.logLevel])
+    }
+
+    func reference(_ provider: ReferenceProvider, port: Int, example: String) throws(DevError) -> ChildSpec {
+        try service(
+            "reference-sp", name: provider.childName, stage: 2,
+            [
+                "--port", "\(port)", "--name", provider.name, "--data-root", example + "/data",
+                "--store-root", folder.file("store"), "--state", folder.file("sp-\(provider.name).sqlite"),
+                "--services", provider.services,
+            ] + (provider.recommendMethod.map { ["--recommend-method", $0] } ?? []))
+    }
+}

@@ -1,0 +1,63 @@
+/// The one configuration of the broker; the private broker and the container differ in the values below only.
+package struct BrokerProfile: Sendable {
+    package var address: String
+    package var port: Int
+    package var passwordFile: String
+    package var accessFile: String
+    package var logDestination: String
+    /// Set when the broker is started as root and shall stay it; else nil.
+    package var user: String?
+
+    package init(
+        address: String, port: Int, passwordFile: String, accessFile: String, logDestination: String, user: String? = nil
+    ) {
+        self.address = address
+        self.port = port
+        self.passwordFile = passwordFile
+        self.accessFile = accessFile
+        self.logDestination = logDestination
+        self.user = user
+    }
+
+    /// What docker/mosquitto/mosquitto.conf holds.
+    package static let container = BrokerProfile(
+        address: "0.0.0.0", port: 1883, passwordFile: "/mosquitto/secrets/passwd",
+        accessFile: "/mosquitto/config/acl", logDestination: "stdout")
+
+    /// Twice the largest message of OMS, so that a message at its limit always fits with topic and properties.
+    static let maxPacketBytes = 2 * EnvelopeCodec.maxBytes
+
+    package func render() -> String {
+        """
+        # Made by 'oms contract mosquitto-conf'. Do not edit: a test compares it.
+
+        # Explicit: without a listener line some versions open one to the network, with anonymous access.
+        listener \(port) \(address)
+        allow_anonymous false
+        password_file \(passwordFile)
+        acl_file \(accessFile)
+
+        # The wire is volatile: durability is end to end (journal and PostgreSQL), so a restarted broker must not bring
+        # back old state, and a full disk must not stop it.
+        persistence false
+
+        # Without it a command and its answer take 88 ms instead of 0.3 ms.
+        set_tcp_nodelay true
+
+        # Above these limits the broker drops silently while it tells the sender that all is well.
+        max_inflight_messages 1000
+        max_queued_messages 100000
+        max_queued_bytes 67108864
+        queue_qos0_messages false
+        max_packet_size \(Self.maxPacketBytes)
+        max_keepalive 60
+
+        log_dest \(logDestination)
+        log_type error
+        log_type warning
+        log_type notice
+        log_timestamp_format %Y-%m-%dT%H:%M:%S
+
+        """ + (user.map { "user \($0)\n" } ?? "")
+    }
+}
