@@ -95,7 +95,7 @@ let package = Package(
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
         .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
         .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
-        .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", "SQLite", logging]),
+        .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
         .testTarget(name: "IntegrationTests", dependencies: ["OMSDev", "OMSStore", "OMSAdmin", "OMSBus"]),
     ]
 )

@@ -2,8 +2,8 @@ import Glibc
 
 /// A range of IP addresses, such as `10.0.0.0/8` or `fd00::/8`.
 package struct CIDR: Sendable, Hashable {
-    let network: [UInt8]
-    let prefix: Int
+    private let network: [UInt8]
+    private let prefix: Int
 
     /// Nil for text that is no address range. Without a `/`, one address.
     package init?(_ text: String) {
@@ -26,7 +26,10 @@ package struct CIDR: Sendable, Hashable {
         prefix = length
     }
 
-    func contains(_ address: [UInt8]) -> Bool {
+    /// The first address, in network order.
+    package var bytes: [UInt8] { network }
+
+    package func contains(_ address: [UInt8]) -> Bool {
         guard address.count == network.count else { return false }
         let whole = prefix / 8
         guard address.prefix(whole) == network.prefix(whole) else { return false }

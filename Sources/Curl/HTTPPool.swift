@@ -8,8 +8,8 @@ package struct HTTPRequestID: Sendable, Hashable {
 
 /// HTTP requests over pooled connections, all transferred by one thread that sleeps in `curl_multi_poll`.
 ///
-/// No request is ever sent twice behind the caller's back, no redirect is followed, no proxy of the environment is used,
-/// and only addresses that the policy allows are contacted.
+/// No request is ever sent twice behind the caller's back, no redirect is followed, no proxy of the environment is
+/// used, and only addresses that the policy allows are contacted.
 package final class HTTPPool: Sendable {
     private struct Admission {
         var isClosed = false
@@ -44,7 +44,8 @@ package final class HTTPPool: Sendable {
             return (admission.lastNumber, .go)
         }
         switch verdict {
-        case .closed: completion(.failed(.init(phase: .notSent, kind: .cancelled, message: "pool is closed", curlCode: 0)))
+        case .closed:
+            completion(.failed(.init(phase: .notSent, kind: .cancelled, message: "pool is closed", curlCode: 0)))
         case .full:
             completion(.failed(.init(phase: .notSent, kind: .other, message: "too many requests pending", curlCode: 0)))
         case .go:

@@ -41,7 +41,8 @@ final class Transfer {
         if lines.contains(where: { $0.utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7f } }) {
             return "control character in the request"
         }
-        if request.method.isEmpty || request.headers.contains(where: { $0.name.isEmpty || $0.name.utf8.contains(0x3a) }) {
+        if request.method.isEmpty || request.headers.contains(where: { $0.name.isEmpty || $0.name.utf8.contains(0x3a) })
+        {
             return "empty method or bad header name"
         }
         setLimits(configuration)
@@ -103,7 +104,8 @@ final class Transfer {
 
     /// When a reused connection dies before the first byte of an answer, libcurl sends the request again by itself, and
     /// a server that acted on the first copy acts twice. Without a SEEKFUNCTION it cannot rewind a body that it has
-    /// read from us, and fails instead. An empty body needs no rewinding, so such a request gets a new connection.
+    /// read from us, and fails instead. An empty body needs no rewinding, so such a request gets a
+    /// new connection; where that is too slow, send `{}`.
     private func setBody(count: Int) {
         set(CURLOPT_POST, 1)
         if request.method != "POST" { oms_curl_set_string(easy, CURLOPT_CUSTOMREQUEST, request.method) }
@@ -151,7 +153,8 @@ final class Transfer {
         } else if let colon = bytes.firstIndex(of: UInt8(ascii: ":")) {
             let name = String(decoding: bytes[..<colon], as: UTF8.self).lowercased()
             let value = bytes[(colon + 1)...].drop { $0 == 0x20 || $0 == 0x09 }
-            let end = value.lastIndex { !($0 == 0x20 || $0 == 0x09 || $0 == 0x0d || $0 == 0x0a) } ?? value.startIndex - 1
+            let end =
+                value.lastIndex { !($0 == 0x20 || $0 == 0x09 || $0 == 0x0d || $0 == 0x0a) } ?? value.startIndex - 1
             headers.append((name, String(decoding: bytes[value.startIndex..<(end + 1)], as: UTF8.self)))
         }
         return bytes.count
@@ -170,7 +173,8 @@ final class Transfer {
             isRefusedByPolicy = true
             return -1  // CURL_SOCKET_BAD
         }
-        return socket(address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+        return socket(
+            address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
     }
 
     // MARK: Outcome
@@ -203,7 +207,8 @@ final class Transfer {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: .resolve
         case CURLE_COULDNT_CONNECT: isRefusedByPolicy ? .policy : .connect
-        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE: .tls
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
+            .tls
         case CURLE_OPERATION_TIMEDOUT: .timeout
         case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_SEND_FAIL_REWIND, CURLE_PARTIAL_FILE: .reset
         case CURLE_WRITE_ERROR: isTooLarge ? .tooLarge : .other

@@ -28,8 +28,10 @@ final class CallbackInbox {
     static func attach(to handle: OpaquePointer) {
         mosquitto_connect_v5_callback_set(handle) { _, inbox, code, _, properties in
             var limit: UInt32 = 0
-            let known = mosquitto_property_read_int32(properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &limit, false)
-            CallbackInbox.append(.connectAnswer(code: Int(code), maximumPacketBytes: known == nil ? nil : Int(limit)), inbox)
+            let known = mosquitto_property_read_int32(
+                properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &limit, false)
+            CallbackInbox.append(
+                .connectAnswer(code: Int(code), maximumPacketBytes: known == nil ? nil : Int(limit)), inbox)
         }
         mosquitto_disconnect_v5_callback_set(handle) { _, inbox, code, _ in
             CallbackInbox.append(.disconnected(code: Int(code)), inbox)
@@ -67,7 +69,9 @@ final class CallbackInbox {
             switch UInt32(bitPattern: mosquitto_property_identifier(current)) {
             case MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue:
                 var seconds: UInt32 = 0
-                if mosquitto_property_read_int32(current, Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue), &seconds, false) != nil {
+                if mosquitto_property_read_int32(
+                    current, Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue), &seconds, false) != nil
+                {
                     copied.messageExpiry = seconds
                 }
             case MQTT_PROP_CONTENT_TYPE.rawValue: copied.contentType = readString(current, MQTT_PROP_CONTENT_TYPE)

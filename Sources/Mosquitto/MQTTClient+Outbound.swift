@@ -109,7 +109,8 @@ extension MQTTClient {
             counters.refused += 1
             let topic = answered.message.topic
             emit(.refused(topic: topic, code: code, token: answered.completion.token))
-            finish(answered, MQTTError(code: .refused(code: code), message: "\(topic): \(MosquittoHandle.reason(code))"))
+            finish(
+                answered, MQTTError(code: .refused(code: code), message: "\(topic): \(MosquittoHandle.reason(code))"))
         } else {
             counters.acknowledged += 1
             if let token = answered.completion.token { emit(.published(token: token)) }

@@ -251,7 +251,10 @@ package actor MQTTClient {
         pump()
         finishDraining()
         handOutEvents()
-        if let handle, handle.wantsWrite { process(handle.write()) }
+        if let handle, handle.wantsWrite {
+            process(handle.write())
+            pump()  // a QoS 0 message is complete once written, and makes room
+        }
         handOutEvents()
         guard let handle, handle.socket >= 0 else { return nil }
         return PollInterest(fileDescriptor: handle.socket, wantsWrite: handle.wantsWrite)

@@ -140,13 +140,17 @@ final class MosquittoHandle: @unchecked Sendable {
     /// Fresh for each publish: a copied list loses all but its first item in 2.0.11.
     private static func append(_ message: MQTTMessage, to list: inout OpaquePointer?) throws(MQTTError) {
         if let seconds = message.messageExpiry {
-            try check(mosquitto_property_add_int32(&list, Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue), seconds), "expiry")
+            try check(
+                mosquitto_property_add_int32(&list, Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue), seconds),
+                "expiry")
         }
         if let type = message.contentType {
-            try check(mosquitto_property_add_string(&list, Int32(MQTT_PROP_CONTENT_TYPE.rawValue), type), "content type")
+            try check(
+                mosquitto_property_add_string(&list, Int32(MQTT_PROP_CONTENT_TYPE.rawValue), type), "content type")
         }
         if let topic = message.responseTopic {
-            try check(mosquitto_property_add_string(&list, Int32(MQTT_PROP_RESPONSE_TOPIC.rawValue), topic), "response topic")
+            try check(
+                mosquitto_property_add_string(&list, Int32(MQTT_PROP_RESPONSE_TOPIC.rawValue), topic), "response topic")
         }
         if let data = message.correlationData {
             guard let count = UInt16(exactly: data.count) else {

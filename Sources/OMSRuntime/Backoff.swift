@@ -1,4 +1,4 @@
-/// Exponential back-off with full jitter: the n-th delay is uniform in `0 ... min(cap, base * 2^n)`, never below `floor`.
+/// Exponential back-off with full jitter: delay n is uniform in `0 ... min(cap, base * 2^n)`, never below `floor`.
 ///
 /// Full jitter, because clients that lost the same server at the same moment must not come back at the same moment.
 package struct Backoff: Sendable, Equatable {

@@ -105,7 +105,7 @@ final class EventLoopCore: Sleeper, @unchecked Sendable {
     func turn() {
         dispatch()
         let now = MonotonicClock.milliseconds
-        // Only what is due now: a timer that a timer sets to "at once" waits for the next turn, so none starves the fds.
+        // Only what is due now: a timer that a timer sets to "at once" waits for the next turn, so no fd starves.
         let latest = timers.lastIdentifier
         while let work = timers.popDue(now: now, notAfter: latest) { work() }
         collect()

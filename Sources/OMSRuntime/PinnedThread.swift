@@ -3,7 +3,7 @@ import Glibc
 
 /// How a `PinnedThread` waits when it has nothing to do. All but `wake()` run on that thread only.
 package protocol Sleeper: Sendable {
-    /// Work of each turn that is not a job: ready file descriptors, due timers. Runs before the thread decides to sleep.
+    /// Work of each turn that is not a job: ready descriptors, due timers. Runs before the thread decides to sleep.
     func turn()
     /// Waits until there is work, at most `limit` (nil: no limit of the caller's), or until `wake()`.
     func sleep(atMost limit: Duration?)

@@ -8,7 +8,7 @@ package enum TCPProbe {
 
     /// Resolves `host` and returns the first numeric address that accepts a connection, which is closed again.
     ///
-    /// Blocks, so only for a helper thread. `getaddrinfo` knows no deadline: the resolver's own (resolv.conf) bounds it.
+    /// Blocks, so only for a helper thread. `getaddrinfo` knows no deadline but that of resolv.conf.
     package static func firstReachableAddress(host: String, port: Int, timeout: Duration) throws(Failure) -> String {
         let deadline = MonotonicClock.milliseconds + timeout.roundedUpMilliseconds
         var hints = addrinfo()
@@ -16,7 +16,9 @@ package enum TCPProbe {
         hints.ai_flags = AI_NUMERICSERV
         var found: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, String(port), &hints, &found)
-        guard code == 0 else { throw Failure(description: "cannot resolve \(host): \(String(cString: gai_strerror(code)))") }
+        guard code == 0 else {
+            throw Failure(description: "cannot resolve \(host): \(String(cString: gai_strerror(code)))")
+        }
         defer { freeaddrinfo(found) }
         var last = "no address"
         var next = found
@@ -37,7 +39,8 @@ package enum TCPProbe {
         let count = buffer.count
         _ = buffer.withUnsafeMutableBytes { bytes in
             getnameinfo(
-                address.ai_addr, address.ai_addrlen, bytes.bindMemory(to: CChar.self).baseAddress, socklen_t(count), nil, 0,
+                address.ai_addr, address.ai_addrlen, bytes.bindMemory(to: CChar.self).baseAddress, socklen_t(count),
+                nil, 0,
                 NI_NUMERICHOST)
         }
         return String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)

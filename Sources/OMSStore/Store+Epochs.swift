@@ -12,6 +12,9 @@ extension Store {
             // 1. The epoch before ends here: its journal is refused from now on.
             try database.query(
                 "UPDATE oms.epoch SET ended_at = now() WHERE tenant = $1 AND ended_at IS NULL", [.text(tenant.text)])
+            // Its reasons go with it; the next one finds its own.
+            try database.query(
+                "DELETE FROM oms.reason WHERE tenant = $1 AND subject <> 'tenant'", [.text(tenant.text)])
             // 2. The next number, never used before.
             let opened = try database.query(
                 """

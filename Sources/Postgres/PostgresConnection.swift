@@ -256,7 +256,7 @@ package actor PostgresConnection {
         func field(_ code: Character) -> String? {
             PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { String(cString: $0) }
         }
-        // The letters are PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _MESSAGE_DETAIL: character macros, which Swift leaves out.
+        // The letters are PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _MESSAGE_DETAIL: macros Swift leaves out.
         guard let state = field("C") else {
             return PostgresError(code: .connectionLost, message: trimmed(PQresultErrorMessage(result)))
         }

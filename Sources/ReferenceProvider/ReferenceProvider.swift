@@ -1,3 +1,4 @@
+import Curl
 import Foundation
 package import Logging
 import OMSModel
@@ -23,6 +24,8 @@ package struct ReferenceProviderOptions: Sendable {
     package var retentionSeconds = 86_400
     /// A file whose first line callers must send as bearer token.
     package var tokenFile: String?
+    /// Private address ranges that http(s) inputs may come from; without one, public addresses only.
+    package var allowedPrivate: [String] = []
 
     package init(name: String, dataRoot: String, storeRoot: String, stateFile: String) {
         self.name = name
@@ -53,23 +56,35 @@ package final class ReferenceProvider: Sendable {
     package init(_ options: ReferenceProviderOptions, log: Logger) throws {
         self.log = log
         func refuse(_ text: String) -> ReferenceProviderError { ReferenceProviderError(description: text) }
-        guard ProviderID(options.name) != nil else { throw refuse("--name '\(options.name)' is not a name; \(nameRule)") }
+        guard ProviderID(options.name) != nil else {
+            throw refuse("--name '\(options.name)' is not a name; \(nameRule)")
+        }
         guard (0...65_535).contains(options.port) else { throw refuse("--port must be 0 to 65535") }
         guard (1...64).contains(options.maxRunning) else { throw refuse("--max-running must be 1 to 64") }
         guard (1...100_000).contains(options.maxQueued) else { throw refuse("--max-queued must be 1 to 100000") }
         try Self.checkDirectory(options.dataRoot, "--data-root", R_OK | X_OK, "readable")
         try Self.checkDirectory(options.storeRoot, "--store-root", R_OK | W_OK | X_OK, "writable")
         let token = try options.tokenFile.map(Self.readToken)
+        let ranges = try options.allowedPrivate.map { text in
+            guard let range = CIDR(text) else {
+                throw refuse("--allow-private '\(text)' is no address range; write it like 10.0.0.0/8 or ::1")
+            }
+            return range
+        }
+        let downloads = Downloads(allowedPrivate: ranges)
         do {
             engine = try JobEngine(
                 statePath: options.stateFile, services: try Self.catalogue(options),
                 limits: .init(
-                    maxRunning: options.maxRunning, maxQueued: options.maxQueued, retentionSeconds: options.retentionSeconds),
-                roots: DataRoots(data: options.dataRoot, store: options.storeRoot), log: log)
+                    maxRunning: options.maxRunning, maxQueued: options.maxQueued,
+                    retentionSeconds: options.retentionSeconds),
+                roots: DataRoots(data: options.dataRoot, store: options.storeRoot),
+                downloads: downloads, log: log)
         } catch let error as SQLiteError {
             throw refuse("--state '\(options.stateFile)': \(error.message); name a file in a writable directory")
         } catch let problem as Problem {
-            throw refuse("--state '\(options.stateFile)': \(problem.detail ?? problem.slug); move the file away to begin anew")
+            throw refuse(
+                "--state '\(options.stateFile)': \(problem.detail ?? problem.slug); move the file away to begin anew")
         }
         let api = try ProviderAPI(engine: engine, token: token, log: log)
         do {
@@ -90,6 +105,7 @@ package final class ReferenceProvider: Sendable {
         log.notice("stopping")
         let left = engine.drain(graceMilliseconds: graceMilliseconds)
         server.stop()
+        engine.downloads.shutdown()
         log.notice("stopped", metadata: ["count": "\(left)"])
     }
 
@@ -102,10 +118,13 @@ package final class ReferenceProvider: Sendable {
         let all: [any Service] = [HarvestService(), RecommendService(defaultMethod: method), OptimiseService()]
         for id in options.services where !serviceIDs.contains(id) {
             throw ReferenceProviderError(
-                description: "--services names '\(id)', which is unknown; choose from \(serviceIDs.joined(separator: ","))")
+                description:
+                    "--services names '\(id)', which is unknown; choose from \(serviceIDs.joined(separator: ","))")
         }
         let chosen = all.filter { options.services.contains($0.description.id.text) }
-        if chosen.isEmpty { throw ReferenceProviderError(description: "--services is empty; name at least one service") }
+        if chosen.isEmpty {
+            throw ReferenceProviderError(description: "--services is empty; name at least one service")
+        }
         return ServiceCatalogue(chosen)
     }
 
@@ -115,7 +134,8 @@ package final class ReferenceProvider: Sendable {
             throw ReferenceProviderError(description: "\(flag) '\(path)' is not a directory; create it or name another")
         }
         guard access(path, mode) == 0 else {
-            throw ReferenceProviderError(description: "\(flag) '\(path)' is not \(word); change its permissions or name another")
+            throw ReferenceProviderError(
+                description: "\(flag) '\(path)' is not \(word); change its permissions or name another")
         }
     }
 
@@ -125,7 +145,8 @@ package final class ReferenceProvider: Sendable {
         }
         let token = String(decoding: data, as: UTF8.self).prefix { !$0.isNewline }
         guard !token.isEmpty else {
-            throw ReferenceProviderError(description: "--token-file '\(path)' is empty; put the token into its first line")
+            throw ReferenceProviderError(
+                description: "--token-file '\(path)' is empty; put the token into its first line")
         }
         return String(token)
     }

@@ -10,7 +10,8 @@ struct ReferenceSP: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reference-sp",
         abstract: "A Service Provider with three real services: harvest, recommend, optimise.",
-        discussion: "Prints 'listening http://HOST:PORT' once it serves. SIGTERM ends it: running jobs get --grace seconds, "
+        discussion:
+            "Prints 'listening http://HOST:PORT' once it serves. SIGTERM ends it: running jobs get --grace seconds, "
             + "what is left then runs again at the next start.")
 
     @Option(help: "Port to listen on; 0 takes any free one.")
@@ -34,7 +35,10 @@ struct ReferenceSP: ParsableCommand {
     @Option(help: "Services to offer, separated by commas.")
     var services = ReferenceProvider.serviceIDs.joined(separator: ",")
 
-    @Option(help: "How recommend scores items when a job names no method: \(ReferenceProvider.recommendMethods.joined(separator: ", ")).")
+    @Option(
+        help:
+            "How recommend scores items by default: \(ReferenceProvider.recommendMethods.joined(separator: ", "))."
+    )
     var recommendMethod = "empirical-bayes"
 
     @Option(help: "Jobs that run at once.")
@@ -45,6 +49,9 @@ struct ReferenceSP: ParsableCommand {
 
     @Option(help: "File whose first line callers must send as bearer token; without it anybody may call.")
     var tokenFile: String?
+
+    @Option(help: "Private address range that http(s) inputs may come from, such as 10.0.0.0/8; may be repeated.")
+    var allowPrivate: [String] = []
 
     @Option(help: "Seconds that running jobs get to end after SIGTERM.")
     var grace = 10
@@ -66,6 +73,7 @@ struct ReferenceSP: ParsableCommand {
         options.maxRunning = maxRunning
         options.maxQueued = maxQueued
         options.tokenFile = tokenFile
+        options.allowedPrivate = allowPrivate
 
         // Blocked before any thread exists, so that every thread inherits it and sigwait below gets the signal.
         var signals = sigset_t()

@@ -19,13 +19,16 @@ private struct TestClient {
         loop = EventLoop(name: "test")
         client = MQTTClient(loop: loop, configuration: configuration) { continuation.yield($0) }
         events = stream.makeAsyncIterator()
+        let loop = loop
+        loop.post { loop.schedule(after: .seconds(8)) { continuation.finish() } }  // no wait of a test is longer
     }
 
-    mutating func next<Value>(_ wanted: (MQTTEvent) -> Value?) async throws -> Value {
+    mutating func next<Value>(_ wanted: (MQTTEvent) throws -> Value?) async throws -> Value {
         while let event = await events.next() {
-            if let value = wanted(event) { return value }
+            if let value = try wanted(event) { return value }
         }
-        throw TestFailure("the events ended")
+        let (state, counters, open) = await (client.state, client.counters, client.unacknowledged)
+        throw TestFailure("no such event in time; \(state), \(open) unacknowledged, \(counters)")
     }
 
     mutating func nextMessages() async throws -> [MQTTMessage] {
@@ -79,9 +82,11 @@ private struct TestClient {
         let results = await withCheckedContinuation { done in
             test.loop.post {
                 client.assumeIsolated { client in
-                    done.resume(returning: (0..<10_000).map { number in
-                        client.send(MQTTMessage(topic: "t/burst", payload: Array("\(number)".utf8)), token: UInt64(number))
-                    })
+                    done.resume(
+                        returning: (0..<10_000).map { number in
+                            client.send(
+                                MQTTMessage(topic: "t/burst", payload: Array("\(number)".utf8)), token: UInt64(number))
+                        })
                 }
             }
         }
@@ -89,11 +94,12 @@ private struct TestClient {
         var numbers: [Int] = []
         var published = 0
         while numbers.count < 10_000 || published < 10_000 {
-            try await test.next { event -> Void? in
+            try await test.next { event throws -> Void? in
                 if case .messages(let batch) = event {
                     numbers += batch.compactMap { Int(String(decoding: $0.payload, as: UTF8.self)) }
                 }
                 if case .published = event { published += 1 }
+                if case .disconnected = event { throw TestFailure("\(event)") }
                 return ()
             }
         }
@@ -115,14 +121,18 @@ private struct TestClient {
         let results = await withCheckedContinuation { done in
             test.loop.post {
                 client.assumeIsolated { client in
-                    done.resume(returning: (0..<40).map { _ in client.send(MQTTMessage(topic: "t/x", payload: [])) })
+                    done.resume(
+                        returning: (0..<40).map { _ in client.send(MQTTMessage(topic: "t/x", payload: []), token: 1) })
                 }
             }
         }
         #expect(results == Array(repeating: .accepted, count: 30) + Array(repeating: .full, count: 10))
+        for _ in 0..<30 { try await test.next { if case .published = $0 { () } else { nil } } }
         let large = MQTTMessage(topic: "t/x", payload: Array(repeating: 0, count: 300_000))
         #expect(await client.send(large) == .tooLarge(limit: 262_144))
-        #expect(await client.send(MQTTMessage(topic: "t/#", payload: [])) == .invalid(reason: "a topic holds no NUL, + or #"))
+        #expect(
+            await client.send(MQTTMessage(topic: "t/#", payload: []))
+                == .invalid(reason: "a topic holds no NUL, + or #"))
         await #expect(throws: MQTTError.self) {
             try await client.publish(MQTTMessage(topic: "denied/x", payload: []))
         }

@@ -20,12 +20,10 @@ private actor Store {
 }
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct PostgresTests {
-    private static let server = Result { try TestPostgres() }
-
     private func withConnection(
         _ change: (inout PostgresConfiguration) -> Void = { _ in }, _ body: (PostgresConnection) async throws -> Void
     ) async throws {
-        var configuration = try Self.server.get().configuration
+        var configuration = try TestPostgres.shared.get().configuration
         change(&configuration)
         let thread = PinnedThread(name: "postgres")
         let connection = PostgresConnection(thread: thread)
@@ -43,7 +41,8 @@ private actor Store {
                        $7::text[] AS a, array_length($7::text[], 1) AS l, $8::bigint[] AS ia
                 """,
                 [
-                    .text("it's \u{1F600} \\ \""), .int(Int64.min), .double(0.1), .bool(true), .bytes([0, 1, 255]), .null,
+                    .text("it's \u{1F600} \\ \""), .int(Int64.min), .double(0.1), .bool(true), .bytes([0, 1, 255]),
+                    .null,
                     .textArray(["a,b", nil, "\"\\{}", "NULL"]), .intArray([1, -2]),
                 ])
             let row = try #require(result.rows.first)
@@ -152,7 +151,7 @@ private actor Store {
     }
 
     @Test func aFailedConnectSaysWhyButNotThePassword() async throws {
-        var configuration = try Self.server.get().configuration
+        var configuration = try TestPostgres.shared.get().configuration
         configuration.parameters["password"] = "hunter2"
         let thread = PinnedThread(name: "postgres")
         let connection = PostgresConnection(thread: thread)

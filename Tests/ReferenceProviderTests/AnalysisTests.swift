@@ -22,14 +22,16 @@ import Testing
         #expect(men.output("verdict") == "treatment-better")
         let strict = try provider.run(analysis("optimise", store: "men.db", arms.merging(["alpha": 0.01]) { $1 }))
         #expect(strict.output("verdict") == "no-difference-shown")
-        let swapped = try provider.run(analysis("optimise", store: "men.db", ["control": "bts", "treatment": "random"]))
+        let swapped = try provider.run(
+            analysis("optimise", store: "men.db", ["control": "bts", "treatment": "random"]))
         #expect(swapped.output("verdict") == "control-better")
         let women = try provider.run(analysis("optimise", store: "women.db", arms))
         #expect(women.output("control")?["clicks"] == 46)
         #expect(women.output("treatment")?["clicks"] == 46)
         #expect(women.output("p_value")?.doubleValue == 1)
         #expect(women.output("verdict") == "no-difference-shown")
-        let unknown = try provider.run(analysis("optimise", store: "men.db", ["control": "random", "treatment": "new"]))
+        let unknown = try provider.run(
+            analysis("optimise", store: "men.db", ["control": "random", "treatment": "new"]))
         #expect(unknown.error?.slug == "input-unavailable")
         #expect(unknown.error?.detail?.contains("'new'") == true)
     }

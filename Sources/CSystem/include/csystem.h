@@ -1,5 +1,5 @@
 #pragma once
-// What Swift's Glibc module map leaves out: eventfd, mallopt, signal forwarding, and fork+exec with a parent-death signal.
+// What Swift's Glibc module map leaves out: eventfd, mallopt, signal forwarding, names of threads.
 #include <sys/eventfd.h>
 #include <sys/types.h>
 

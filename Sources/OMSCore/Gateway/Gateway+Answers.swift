@@ -24,7 +24,7 @@ extension Gateway {
         if changed {
             effects.append(.report(.health(call.provider, door.status, door.circuit, door.error)))
         }
-        if changed || call.kind == .status { announce(call.provider, at: now) }
+        if changed || call.kind == .status { announceHealth(call.provider, at: now) }
     }
 
     // MARK: - Jobs

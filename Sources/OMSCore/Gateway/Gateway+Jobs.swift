@@ -176,7 +176,7 @@ extension Gateway {
         case .illegal(let what):
             let problem = Problem(.illegalTransition, "job \(job.id): \(what)")
             effects.append(.report(.illegal(job.provider, job.id, what)))
-            if doors[job.provider]?.take(.warning(problem), at: now) == true { announce(job.provider, at: now) }
+            if doors[job.provider]?.take(.warning(problem), at: now) == true { announceHealth(job.provider, at: now) }
         }
     }
 }

@@ -168,10 +168,15 @@ package struct Gateway: Sendable {
         effects.append(.call(call))
     }
 
-    mutating func announce(_ provider: ProviderID, at now: Moment) {
+    /// All retained state of a provider, after a (re)connection.
+    private mutating func announce(_ provider: ProviderID, at now: Moment) {
+        announceHealth(provider, at: now)
+        if let catalog = doors[provider]?.catalog { publish(.providerCatalog(provider), .catalog(catalog)) }
+    }
+
+    mutating func announceHealth(_ provider: ProviderID, at now: Moment) {
         guard let door = doors[provider] else { return }
         publish(.providerHealth(provider), .health(door.health(gateway: id, boot: boot, at: now)))
-        if let catalog = door.catalog { publish(.providerCatalog(provider), .catalog(catalog)) }
     }
 
     mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {

@@ -63,7 +63,10 @@ extension Registry {
             if track.epoch > 0 { publishEpoch(tenant) }
             timers.set(.tenant(tenant), now.monotonic + beatOffset(tenant))
         }
-        for provider in providers.keys.sorted() { attach(provider, at: now) }
+        for provider in providers.keys.sorted() {
+            hearEarly(provider, at: now)
+            attach(provider, at: now)
+        }
         replanSoon(at: now)
     }
 
@@ -82,6 +85,7 @@ extension Registry {
                     providers[id]?.spec = spec
                     providers[id]?.version = result.version
                 }
+                hearEarly(id, at: now)
                 attach(id, at: now)
             case .scenario(let id, let spec): scenarios[id] = spec
             case .tenant(let id, let spec):

@@ -30,6 +30,8 @@ package struct Registry: Sendable {
     var scenarios: [ScenarioID: ScenarioSpec] = [:]
     var specs: [TenantID: TenantSpec] = [:]
     var tenants: [TenantID: TenantTrack] = [:]
+    /// Retained state of providers that arrived before the database was read.
+    var early: [ProviderID: Heard] = [:]
     var fleets: [NodeID: Presence] = [:]
     var gateways: [NodeID: Presence] = [:]
     var pending: [Int: StoreRequest] = [:]
@@ -41,6 +43,11 @@ package struct Registry: Sendable {
     var observations: [Observation] = []
     var isObserving = false
     var effects: [Effect] = []
+
+    struct Heard: Sendable {
+        var catalog: Catalog?
+        var health: Health?
+    }
 
     enum TimerKey: Hashable, Comparable, Sendable {
         case load
@@ -54,6 +61,7 @@ package struct Registry: Sendable {
     /// A provider that is unwell for less than this changes no plan.
     static let unwellMilliseconds: Int64 = 30_000
     static let maxPending = 10_000
+    static let maxEarly = 10_000
 
     package init(id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, at now: Moment) {
         self.id = id
@@ -117,12 +125,7 @@ package struct Registry: Sendable {
                 publish(.registryPresence(id), .presence(self.presence(.online)))
             }
         case (.gatewayAck(let node), .gatewayAck(let ack)): attached(node, ack, at: now)
-        case (.providerCatalog(let provider), .catalog(let catalog)):
-            guard providers[provider] != nil else { return }
-            let changed = providers[provider]?.catalog?.services != catalog.services
-            providers[provider]?.catalog = catalog
-            observe(.catalog(provider, catalog))
-            if changed { replanSoon(at: now) }
+        case (.providerCatalog(let provider), .catalog(let catalog)): see(catalog, of: provider, at: now)
         case (.providerHealth(let provider), .health(let health)): see(health, of: provider, at: now)
         case (.wmAck(let tenant), .wmAck(let ack)): acknowledged(tenant, ack, at: now)
         case (.wmStatus(let tenant), .wmStatus(let status)): answered(tenant, status, at: now)
@@ -146,8 +149,22 @@ package struct Registry: Sendable {
         }
     }
 
+    private mutating func see(_ catalog: Catalog, of provider: ProviderID, at now: Moment) {
+        guard providers[provider] != nil else {
+            if early.count < Self.maxEarly { early[provider, default: .init()].catalog = catalog }
+            return
+        }
+        let changed = providers[provider]?.catalog?.services != catalog.services
+        providers[provider]?.catalog = catalog
+        observe(.catalog(provider, catalog))
+        if changed { replanSoon(at: now) }
+    }
+
     private mutating func see(_ health: Health, of provider: ProviderID, at now: Moment) {
-        guard let known = providers[provider] else { return }
+        guard let known = providers[provider] else {
+            if early.count < Self.maxEarly { early[provider, default: .init()].health = health }
+            return
+        }
         let wasUsable = isUsable(known, at: now)
         let well = health.status == .pass || health.status == .warn
         providers[provider]?.health = health
@@ -161,6 +178,13 @@ package struct Registry: Sendable {
             timers.set(.provider(provider), well ? nil : now.monotonic + Self.unwellMilliseconds)
         }
         if let track = providers[provider], isUsable(track, at: now) != wasUsable { replanSoon(at: now) }
+    }
+
+    /// Takes over what was heard of a provider before it was known here.
+    mutating func hearEarly(_ provider: ProviderID, at now: Moment) {
+        guard let heard = early.removeValue(forKey: provider) else { return }
+        if let catalog = heard.catalog { see(catalog, of: provider, at: now) }
+        if let health = heard.health { see(health, of: provider, at: now) }
     }
 
     func isUsable(_ track: ProviderTrack, at now: Moment) -> Bool {

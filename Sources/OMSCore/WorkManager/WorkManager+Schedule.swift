@@ -53,10 +53,14 @@ extension WorkManager {
         var upstream: [RunReference] = []
         for id in plan.after {
             guard let succeeded = services[id]?.succeeded, !track.consumed.contains(succeeded.run) else {
-                explain(
-                    "service/\(plan.id)", "waits-for-upstream",
-                    "runs when \(id) has succeeded again" + (reasons["service/\(id)"].map { "; \(id): \($0.text)" } ?? ""),
-                    at: now)
+                // Waiting is normal; a reason is due only when something keeps the upstream from succeeding.
+                if let obstacle = reasons["service/\(id)"] {
+                    explain(
+                        "service/\(plan.id)", "waits-for-upstream",
+                        "runs when \(id) has succeeded again; \(id): \(obstacle.text)", at: now)
+                } else if reasons["service/\(plan.id)"]?.code == "waits-for-upstream" {
+                    clearReason("service/\(plan.id)", at: now)
+                }
                 return
             }
             upstream.append(succeeded)

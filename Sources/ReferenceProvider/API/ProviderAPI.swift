@@ -56,11 +56,13 @@ struct ProviderAPI: Sendable {
         }
     }
 
-    /// Both forms of a path, with and without the slash at its end, are one resource; a redirect would turn a POST into a
-    /// GET in many clients.
+    /// Both forms of a path, with and without the slash at its end, are one resource; a redirect would turn a POST into
+    /// a GET in many clients.
     private func route(_ request: HTTPRequest) throws -> HTTPResponse {
         let parts = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        let path = (parts.last?.isEmpty == true ? parts.dropLast() : parts).map { String($0).removingPercentEncoding ?? "" }
+        let path = (parts.last?.isEmpty == true ? parts.dropLast() : parts).map {
+            String($0).removingPercentEncoding ?? ""
+        }
         switch path.first {
         case "services" where path.count == 1: return try get(request, listServices)
         case "services" where path.count == 2: return try get(request) { _ in try service(path[1]) }
@@ -78,7 +80,8 @@ struct ProviderAPI: Sendable {
         case "status" where path.count == 1: return try get(request) { _ in try status() }
         default:
             throw Problem(
-                .notFound, "there is nothing at this path; see /services, /jobs/, /status", status: 404, retryable: false)
+                .notFound, "there is nothing at this path; see /services, /jobs/, /status", status: 404,
+                retryable: false)
         }
     }
 
@@ -103,7 +106,8 @@ struct ProviderAPI: Sendable {
 
     private func service(_ id: String) throws -> HTTPResponse {
         guard let service = ServiceID(id).flatMap({ engine.services[$0] }) else {
-            throw Problem(.noSuchService, "there is no service '\(id.prefix(100))' here; see GET /services", status: 404)
+            throw Problem(
+                .noSuchService, "there is no service '\(id.prefix(100))' here; see GET /services", status: 404)
         }
         return try .json(200, service.description)
     }

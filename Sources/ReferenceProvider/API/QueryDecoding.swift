@@ -10,7 +10,8 @@ extension JobQuery {
         for (name, value) in try Self.parameters(of: query) {
             switch name {
             case "state":
-                states = try Self.list(value, name, limit: 6, "queued, running, stopping, succeeded, failed or stopped") {
+                states = try Self.list(value, name, limit: 6, "queued, running, stopping, succeeded, failed or stopped")
+                {
                     JobState(rawValue: $0).flatMap { $0.isProviderState ? $0 : nil }
                 }
             case "id": ids = try Self.list(value, name, limit: 100, "a UUID of version 7") { JobID($0) }
@@ -25,7 +26,8 @@ extension JobQuery {
                 pageSize = try Self.value(value, name, "an integer from 1 to 1000") { text in
                     Int(text).flatMap { (1...1000).contains($0) ? $0 : nil }
                 }
-            case "page_token": after = try Self.value(value, name, "the next_page_token of a page") { Position(token: $0) }
+            case "page_token":
+                after = try Self.value(value, name, "the next_page_token of a page") { Position(token: $0) }
             default: break
             }
         }

@@ -15,7 +15,9 @@ struct BodyReader {
 
     /// - Throws: `Problem` 400.
     static func parse(_ body: [UInt8]) throws -> JSONValue {
-        if body.isEmpty { throw Problem(.badRequest, "the body is empty; send a JSON object", status: 400, retryable: false) }
+        if body.isEmpty {
+            throw Problem(.badRequest, "the body is empty; send a JSON object", status: 400, retryable: false)
+        }
         do {
             return try JSONText.parse(body)
         } catch {
@@ -53,18 +55,26 @@ extension JobRequest {
     /// - Throws: `Problem` 400 or 422.
     init(body: JSONValue) throws {
         var reader = try BodyReader(body)
-        let id = reader.required("id", "a UUID of version 7, for example 018f4e6a-0000-7000-8000-000000000000") { JobID($0) }
-        let service = reader.required("service", "the id of a service (see GET /services); \(nameRule)") { ServiceID($0) }
+        let id = reader.required("id", "a UUID of version 7, for example 018f4e6a-0000-7000-8000-000000000000") {
+            JobID($0)
+        }
+        let service = reader.required("service", "the id of a service (see GET /services); \(nameRule)") {
+            ServiceID($0)
+        }
         let tenant = reader.required("tenant", "the tenant's name; \(nameRule)") { TenantID($0) }
         var deadline: Timestamp?
         if let value = reader.members["deadline"] {
             deadline = value.stringValue.flatMap { Timestamp($0) }
-            if deadline == nil { reader.refuse("/deadline", "must be an RFC 3339 time, for example 2026-01-31T09:30:00Z") }
+            if deadline == nil {
+                reader.refuse("/deadline", "must be an RFC 3339 time, for example 2026-01-31T09:30:00Z")
+            }
         }
         let labels = reader.labels()
         let config = reader.config()
         try reader.finish()
-        guard let id, let service, let tenant else { preconditionFailure("finish() throws when a required member is missing") }
+        guard let id, let service, let tenant else {
+            preconditionFailure("finish() throws when a required member is missing")
+        }
         self.init(
             id: id, service: service, tenant: tenant, config: config, input: body["input"], deadline: deadline,
             labels: labels)
@@ -137,12 +147,17 @@ extension BodyReader {
             return nil
         }
         for member in ["type", "credential"] {
-            if let value = members[member], value.stringValue == nil { refuse("\(pointer)/\(member)", "must be a text") }
+            if let value = members[member], value.stringValue == nil {
+                refuse("\(pointer)/\(member)", "must be a text")
+            }
         }
-        return DataLocation(uri: uri, type: members["type"]?.stringValue, credential: members["credential"]?.stringValue)
+        return DataLocation(
+            uri: uri, type: members["type"]?.stringValue, credential: members["credential"]?.stringValue)
     }
 
-    fileprivate mutating func integer(_ name: String, at base: String, in range: ClosedRange<Int>, _ value: JSONValue?) -> Int? {
+    fileprivate mutating func integer(_ name: String, at base: String, in range: ClosedRange<Int>, _ value: JSONValue?)
+        -> Int?
+    {
         guard let value else { return nil }
         guard let number = value.intValue, range.contains(Int(number)) else {
             refuse("\(base)/\(name)", "must be an integer from \(range.lowerBound) to \(range.upperBound)")

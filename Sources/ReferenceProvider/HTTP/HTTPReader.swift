@@ -37,7 +37,8 @@ struct HTTPReader {
 
     /// The next request and whether the connection stays open after it.
     mutating func next() throws -> (request: HTTPRequest, keepAlive: Bool) {
-        deadline = MonotonicClock.milliseconds + (buffer.isEmpty ? limits.idleMilliseconds : limits.transferMilliseconds)
+        deadline =
+            MonotonicClock.milliseconds + (buffer.isEmpty ? limits.idleMilliseconds : limits.transferMilliseconds)
         if buffer.isEmpty {
             try fill()
             deadline = MonotonicClock.milliseconds + limits.transferMilliseconds
@@ -82,27 +83,34 @@ struct HTTPReader {
 
     private func parse(_ head: String) throws -> (HTTPRequest, version: String) {
         // By bytes: to Swift, CR LF is one Character, and a lone CR or LF must not pass as a line end.
-        let lines = head.replacing("\r\n", with: "\u{1}\u{1}").split(separator: "\u{1}\u{1}", omittingEmptySubsequences: false)
+        let lines = head.replacing("\r\n", with: "\u{1}\u{1}").split(
+            separator: "\u{1}\u{1}", omittingEmptySubsequences: false)
         guard let first = lines.first else { throw refused(400, "the request line is missing") }
         let parts = first.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 3, !parts[0].isEmpty, parts[0].utf8.allSatisfy(isTokenByte), parts[1].hasPrefix("/")
+        guard parts.count == 3, !parts[0].isEmpty, parts[0].utf8.allSatisfy(isTokenByte),
+            parts[1].hasPrefix("/")
                 || parts[1] == "*", parts[1].utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
         else { throw refused(400, "the request line must be: method, path, version, with one space between") }
         guard parts[2] == "HTTP/1.1" || parts[2] == "HTTP/1.0" else {
             throw parts[2].hasPrefix("HTTP/")
-                ? refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken") : refused(400, "the request line has no HTTP version")
+                ? refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken")
+                : refused(400, "the request line has no HTTP version")
         }
         var headers: [String: String] = [:]
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { throw refused(400, "a header line has no colon") }
             let name = line[..<colon].lowercased()
             let value = line[line.index(after: colon)...].trimmingCharacters(in: CharacterSet(charactersIn: " \t"))
-            guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else { throw refused(400, "a header name is malformed") }
+            guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else {
+                throw refused(400, "a header name is malformed")
+            }
             guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 9 }) else {
                 throw refused(400, "the value of header '\(name)' has control characters")
             }
             if let known = headers[name] {
-                guard name != "content-length", name != "host" else { throw refused(400, "header '\(name)' is repeated") }
+                guard name != "content-length", name != "host" else {
+                    throw refused(400, "header '\(name)' is repeated")
+                }
                 headers[name] = known + ", " + value
             } else {
                 headers[name] = value
@@ -123,7 +131,9 @@ struct HTTPReader {
             guard headers["content-length"] == nil else {
                 throw refused(400, "content-length and transfer-encoding exclude each other")
             }
-            guard coding.lowercased() == "chunked" else { throw refused(501, "only transfer-encoding chunked is known") }
+            guard coding.lowercased() == "chunked" else {
+                throw refused(501, "only transfer-encoding chunked is known")
+            }
             try expect(headers)
             return try readChunks()
         }

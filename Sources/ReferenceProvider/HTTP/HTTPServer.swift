@@ -80,7 +80,8 @@ final class HTTPServer: Sendable {
                     let stop: Void? = state.wait(until: MonotonicClock.milliseconds + 100) { $0.isStopping ? () : nil }
                     if stop != nil { return }
                 default:
-                    log.critical("the listening socket fails", metadata: ["error": "\(String(cString: strerror(code)))"])
+                    log.critical(
+                        "the listening socket fails", metadata: ["error": "\(String(cString: strerror(code)))"])
                     return
                 }
                 continue
@@ -93,7 +94,8 @@ final class HTTPServer: Sendable {
             if admitted {
                 startThread("http-\(descriptor)") { self.serve(descriptor) }
             } else {
-                let problem = Problem(.busy, "\(limits.connections) connections are open, the limit", status: 503, retryable: true)
+                let problem = Problem(
+                    .busy, "\(limits.connections) connections are open, the limit", status: 503, retryable: true)
                 var response = HTTPResponse.problem(problem, headers: [("Retry-After", "1")])
                 response.closes = true
                 try? send(response, to: descriptor, withBody: true, milliseconds: 100)
@@ -131,8 +133,8 @@ final class HTTPServer: Sendable {
         close(descriptor)
     }
 
-    /// Reads and drops what the peer still sends, within bounds: closing with unread data would reset the connection, and
-    /// the peer might lose the answer that says why.
+    /// Reads and drops what the peer still sends, within bounds: closing with unread data would reset the connection,
+    /// and the peer might lose the answer that says why.
     private func linger(_ descriptor: Int32) {
         shutdown(descriptor, Int32(SHUT_WR))
         let deadline = MonotonicClock.milliseconds + 2000
@@ -187,7 +189,8 @@ final class HTTPServer: Sendable {
         var found: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, String(port), &hints, &found)
         guard code == 0, let address = found?.pointee else {
-            throw ListenFailure(reason: "--host '\(host)' is no address of this machine: \(String(cString: gai_strerror(code)))")
+            throw ListenFailure(
+                reason: "--host '\(host)' is no address of this machine: \(String(cString: gai_strerror(code)))")
         }
         defer { freeaddrinfo(found) }
         let descriptor = socket(address.ai_family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -199,8 +202,9 @@ final class HTTPServer: Sendable {
             close(descriptor)
             throw ListenFailure(
                 reason: code == EADDRINUSE
-                    ? "--port \(port) is in use on \(host); stop the other process or choose another port (0: any free one)"
-                    : "cannot listen on \(host):\(port): \(String(cString: strerror(code)))")
+                    ? "--port \(port) is in use on \(host); stop that process or choose another port (0: any free one)"
+                    : "--host \(host) --port \(port): \(String(cString: strerror(code))); use an address of this host"
+            )
         }
         return (descriptor, try boundPort(descriptor))
     }

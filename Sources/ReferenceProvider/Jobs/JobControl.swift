@@ -12,7 +12,13 @@ enum Interruption: Error, Hashable, Sendable {
 
 /// The way to interrupt a running job: the engine sets it, the job's loops look at it.
 final class JobControl: Sendable {
-    private let interruption = Monitor<Interruption?>(nil)
+    private struct State {
+        var interruption: Interruption?
+        /// Something that the job waits for has happened.
+        var isSignalled = false
+    }
+
+    private let state = Monitor(State())
     private let timeoutSeconds: Int
     private let deadline: Int64
 
@@ -23,20 +29,36 @@ final class JobControl: Sendable {
 
     /// The first interruption wins.
     func interrupt(_ reason: Interruption) {
-        interruption.change { if $0 == nil { $0 = reason } }
+        state.change { if $0.interruption == nil { $0.interruption = reason } }
     }
 
     /// Call this at least every few hundred milliseconds of work.
     func check() throws(Interruption) {
-        if let reason = interruption.read({ $0 }) { throw reason }
+        if let reason = state.read({ $0.interruption }) { throw reason }
         if MonotonicClock.milliseconds >= deadline { throw .timeout(seconds: timeoutSeconds) }
     }
 
     /// Waits; an interruption or the timeout ends the wait at once.
     func pause(milliseconds: Int) throws(Interruption) {
         if milliseconds > 0 {
-            _ = interruption.wait(until: min(deadline, MonotonicClock.milliseconds + Int64(milliseconds))) { $0 }
+            let end = min(deadline, MonotonicClock.milliseconds + Int64(milliseconds))
+            _ = state.wait(until: end) { $0.interruption }
         }
+        try check()
+    }
+
+    /// Ends the job's `waitForSignal`. Legal from any thread.
+    func signal() { state.change { $0.isSignalled = true } }
+
+    /// Waits for `signal()`; an interruption or the timeout ends the wait by throwing.
+    func waitForSignal() throws(Interruption) {
+        let signalled: Bool? = state.wait(until: deadline) { state in
+            if state.interruption != nil { return false }
+            if !state.isSignalled { return nil }
+            state.isSignalled = false
+            return true
+        }
+        if signalled == true { return }
         try check()
     }
 }
@@ -46,6 +68,7 @@ final class JobContext {
     let request: JobRequest
     let config: ServiceConfig
     let roots: DataRoots
+    let downloads: Downloads
     let control: JobControl
     private let record: (_ progress: Double, _ message: String?) throws -> Void
     private var nextReport: Int64 = 0
@@ -54,12 +77,13 @@ final class JobContext {
     private static let reportIntervalMilliseconds: Int64 = 250
 
     init(
-        request: JobRequest, config: ServiceConfig, roots: DataRoots, control: JobControl,
+        request: JobRequest, config: ServiceConfig, roots: DataRoots, downloads: Downloads, control: JobControl,
         record: @escaping (_ progress: Double, _ message: String?) throws -> Void
     ) {
         self.request = request
         self.config = config
         self.roots = roots
+        self.downloads = downloads
         self.control = control
         self.record = record
     }

@@ -103,7 +103,7 @@ extension JobEngine {
         log.info("job started", metadata: tags)
         let context = JobContext(
             request: task.request, config: task.service.effectiveConfig(of: task.request), roots: roots,
-            control: task.control
+            downloads: downloads, control: task.control
         ) { progress, message in
             try self.access(.change) {
                 try $0.store.report(id, progress: progress, message: message, now: WallClock.now)

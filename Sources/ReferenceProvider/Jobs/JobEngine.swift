@@ -30,15 +30,20 @@ final class JobEngine: Sendable {
     let services: ServiceCatalogue
     let limits: Limits
     let roots: DataRoots
+    let downloads: Downloads
     let log: Logger
     let startedAt = WallClock.now
     let startedMonotonic = MonotonicClock.milliseconds
 
     /// - Throws: `SQLiteError` when the state file cannot be used.
-    init(statePath: String, services: ServiceCatalogue, limits: Limits, roots: DataRoots, log: Logger) throws {
+    init(
+        statePath: String, services: ServiceCatalogue, limits: Limits, roots: DataRoots, downloads: Downloads,
+        log: Logger
+    ) throws {
         self.services = services
         self.limits = limits
         self.roots = roots
+        self.downloads = downloads
         self.log = log
         let store = try JobStore(path: statePath)
         let now = WallClock.now
@@ -64,7 +69,8 @@ final class JobEngine: Sendable {
         // full or no longer offers the service.
         if let job = try known(request.id, hash: hash) { return .known(job) }
         guard let service = services[request.service] else {
-            throw Problem(.noSuchService, "there is no service '\(request.service)' here; see GET /services", status: 404)
+            throw Problem(
+                .noSuchService, "there is no service '\(request.service)' here; see GET /services", status: 404)
         }
         let errors = service.errors(in: request)
         if !errors.isEmpty {
@@ -144,7 +150,8 @@ final class JobEngine: Sendable {
             } catch let error as SQLiteError {
                 state.storeFailure = error.message
                 throw Problem(
-                    .internal, "the job store fails: \(error.message)", status: error.isBusy ? 503 : 500, retryable: true)
+                    .internal, "the job store fails: \(error.message)", status: error.isBusy ? 503 : 500,
+                    retryable: true)
             }
         }
         switch kind {

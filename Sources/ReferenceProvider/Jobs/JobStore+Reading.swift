@@ -69,7 +69,8 @@ extension JobStore {
             WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR service = ?2) GROUP BY state
             """, [tenant.map { .text($0.text) } ?? .null, service.map { .text($0.text) } ?? .null]
         ) { (state: $0.text(0) ?? "", count: Int($0.int(1)), oldest: $0.timestamp(2)) }
-        var counts = Dictionary(uniqueKeysWithValues: JobState.allCases.filter(\.isProviderState).map { ($0.rawValue, 0) })
+        var counts = Dictionary(
+            uniqueKeysWithValues: JobState.allCases.filter(\.isProviderState).map { ($0.rawValue, 0) })
         for row in rows { counts[row.state] = row.count }
         return (counts, rows.first { $0.state == JobState.queued.rawValue }?.oldest)
     }

@@ -6,8 +6,8 @@ import SQLite
 /// One connection, guarded by the engine's monitor.
 final class JobStore {
     let database: SQLiteDatabase
-    /// The latest `updated` given out. It strictly increases, also over restarts and steps of the wall clock: the change
-    /// feed (`updated_since`) would lose a change that carries an older time than one already read.
+    /// The latest `updated` given out. It strictly increases, also over restarts and steps of the wall clock: the
+    /// change feed (`updated_since`) would lose a change that carries an older time than one already read.
     private var lastUpdated: Int64
 
     /// - Throws: `SQLiteError`.

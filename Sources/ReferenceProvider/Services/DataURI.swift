@@ -12,10 +12,22 @@ enum DataURI {
         guard schemes.contains(scheme) else {
             return "scheme '\(scheme)' is not supported; supported: \(schemes.joined(separator: ", "))"
         }
+        if isHTTP(uri) { return hasHost(uri) ? nil : "the URL has no host, or has a user or a fragment" }
         guard path(of: uri) != nil else {
             return "after \(scheme):// comes an absolute path to a file, without host, query and fragment"
         }
         return nil
+    }
+
+    static func isHTTP(_ uri: String) -> Bool {
+        let scheme = uri.prefix { $0 != ":" }.lowercased()
+        return scheme == "http" || scheme == "https"
+    }
+
+    /// A secret in a URL would end up in job lists and logs, so none is taken.
+    private static func hasHost(_ uri: String) -> Bool {
+        guard let parts = URLComponents(string: uri), let host = parts.host, !host.isEmpty else { return false }
+        return parts.user == nil && parts.password == nil && parts.fragment == nil
     }
 
     /// The decoded path components; nil when the URI has no usable absolute path.
@@ -67,7 +79,8 @@ struct DataRoots: Hashable, Sendable {
             let name = (path as NSString).lastPathComponent
             var info = stat()
             // A new file is fine inside an existing directory; a dangling link could point anywhere.
-            guard !mustExist, name != "..", name != ".", lstat(path, &info) != 0, let directory = realPath(parent) else {
+            guard !mustExist, name != "..", name != ".", lstat(path, &info) != 0, let directory = realPath(parent)
+            else {
                 throw Problem(slug, "\(uri) does not exist", retryable: true)
             }
             real = directory + "/" + name
@@ -76,7 +89,9 @@ struct DataRoots: Hashable, Sendable {
             throw Problem(slug, "\(uri) leads out of the directory that this provider may use")
         }
         var info = stat()
-        if stat(real, &info) == 0, info.st_mode & S_IFMT != S_IFREG { throw Problem(slug, "\(uri) is not a regular file") }
+        if stat(real, &info) == 0, info.st_mode & S_IFMT != S_IFREG {
+            throw Problem(slug, "\(uri) is not a regular file")
+        }
         return real
     }
 

@@ -41,11 +41,14 @@ struct LogReader {
         _ take: (Impression) -> Void
     ) throws -> Int {
         try named {
-            let present = Set(try database.query("SELECT name FROM pragma_table_info(?)", [.text(table)]) { $0.text(0) ?? "" })
+            let present = Set(
+                try database.query("SELECT name FROM pragma_table_info(?)", [.text(table)]) { $0.text(0) ?? "" })
             if present.isEmpty {
-                throw Problem(.inputUnavailable, "\(uri) has no table '\(table)'; harvest into it first", retryable: true)
+                throw Problem(
+                    .inputUnavailable, "\(uri) has no table '\(table)'; harvest into it first", retryable: true)
             }
-            let needed = ["source", "item_id", "click"] + (withPropensity ? ["propensity_score"] : []) + segment.keys.sorted()
+            let needed =
+                ["source", "item_id", "click"] + (withPropensity ? ["propensity_score"] : []) + segment.keys.sorted()
             if let missing = needed.first(where: { !present.contains($0) }) {
                 throw Problem(.inputUnavailable, "table '\(table)' of \(uri) has no column '\(missing)'")
             }
@@ -76,14 +79,16 @@ struct LogReader {
         let (click, item) = (row.text(2), row.text(1))
         guard let item, click == "0" || click == "1" else {
             throw Problem(
-                .jobFailed, "table '\(table)' of \(uri): click is '\(click ?? "NULL")' and item_id '\(item ?? "NULL")'; "
+                .jobFailed,
+                "table '\(table)' of \(uri): click is '\(click ?? "NULL")' and item_id '\(item ?? "NULL")'; "
                     + "click must be 0 or 1, item_id must not be empty")
         }
         var impression = Impression(source: row.text(0) ?? "", item: item, click: click == "1")
         if withPropensity {
             guard let score = row.text(3).flatMap(Double.init), score > 0, score <= 1 else {
                 throw Problem(
-                    .jobFailed, "table '\(table)' of \(uri): propensity_score is '\(row.text(3) ?? "NULL")'; "
+                    .jobFailed,
+                    "table '\(table)' of \(uri): propensity_score is '\(row.text(3) ?? "NULL")'; "
                         + "it must be a probability greater than 0")
             }
             impression.propensity = score

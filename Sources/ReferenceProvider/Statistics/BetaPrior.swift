@@ -8,9 +8,9 @@ struct BetaPrior: Hashable {
     /// Fits by the method of moments for unequal sample sizes (Kleinman 1973), with each item weighted by its size.
     ///
     /// The moment estimate of the spread between items can be zero or negative: the items differ no more than chance
-    /// explains (so it is in three of the four example logs). Then every item would get the same estimate and no ranking
-    /// would exist, so the prior is capped at the weight of all data together: it shrinks hard, but the order of the
-    /// evidence stays.
+    /// explains (so it is in three of the four example logs). Then every item would get the same estimate and no
+    /// ranking would exist, so the prior is capped at the weight of all data together: it shrinks hard, but the order
+    /// of the evidence stays.
     ///
     /// - Parameter items: Rate and (effective) sample size of each.
     init(fitting items: [(rate: Double, size: Double)]) {

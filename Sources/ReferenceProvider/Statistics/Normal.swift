@@ -8,8 +8,8 @@ enum Normal {
     /// P(|Z| >= |z|).
     static func twoSided(_ z: Double) -> Double { erfc(abs(z) / 2.0.squareRoot()) }
 
-    /// The z with `cumulative(z) == probability`, by bisection: 80 halvings of [-40, 40] reach the last bit, and this is
-    /// called once per job.
+    /// The z with `cumulative(z) == probability`, by bisection: 80 halvings of [-40, 40] reach the last bit, and this
+    /// is called once per job.
     static func quantile(_ probability: Double) -> Double {
         var (low, high) = (-40.0, 40.0)
         for _ in 0..<80 {

@@ -29,12 +29,16 @@ final class Monitor<Value>: Sendable {
         return try guarded.withLock(body)
     }
 
-    /// Waits until `body` returns something, at most until `deadline` (monotonic milliseconds); then returns nil.
+    /// Waits until `body` returns something (it may change the value then), at most until `deadline` (monotonic
+    /// milliseconds); then returns nil.
     func wait<Result>(until deadline: Int64, _ body: (inout Value) throws -> Result?) rethrows -> Result? {
         condition.lock()
         defer { condition.unlock() }
         while true {
-            if let result = try guarded.withLock(body) { return result }
+            if let result = try guarded.withLock(body) {
+                condition.broadcast()  // what ended this wait may have changed the value, too
+                return result
+            }
             let left = deadline - MonotonicClock.milliseconds
             if left <= 0 { return nil }
             // NSCondition waits on the wall clock. A clock step can only end one wait early or late; the loop then

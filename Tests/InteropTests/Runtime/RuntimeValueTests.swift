@@ -10,9 +10,10 @@ private struct Highest: RandomNumberGenerator {
     @Test func theBackoffDoublesUpToItsCapAndKeepsItsFloor() {
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000, floorMilliseconds: 50)
         var highest = Highest()
-        #expect((0..<8).map { _ in backoff.nextMilliseconds(using: &highest) } == [
-            100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000,
-        ])
+        #expect(
+            (0..<8).map { _ in backoff.nextMilliseconds(using: &highest) } == [
+                100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000,
+            ])
         var random = SystemRandomNumberGenerator()
         for _ in 0..<1_000 { #expect((50...5_000).contains(backoff.nextMilliseconds(using: &random))) }
         backoff.reset()
@@ -40,9 +41,10 @@ private struct Highest: RandomNumberGenerator {
         logger.debug("not shown")
         let all = lines.withLock { $0 }
         #expect(all.count == 1)
-        #expect(all.first?.dropFirst(24) == #"""
-             level=notice service=test msg="it \"works\"" empty="" error="x\nlevel=error" job_key=1 tenant="a b"
+        #expect(
+            all.first?.dropFirst(24) == #"""
+                 level=notice service=test msg="it \"works\"" empty="" error="x\nlevel=error" job_key=1 tenant="a b"
 
-            """#)
+                """#)
     }
 }

@@ -79,7 +79,9 @@ enum TestPorts {
     static func waitUntilListening(_ port: Int, deadline: Duration = .seconds(10)) throws {
         let end = MonotonicClock.milliseconds + deadline.roundedUpMilliseconds
         while MonotonicClock.milliseconds < end {
-            if (try? TCPProbe.firstReachableAddress(host: "127.0.0.1", port: port, timeout: .seconds(1))) != nil { return }
+            if (try? TCPProbe.firstReachableAddress(host: "127.0.0.1", port: port, timeout: .seconds(1))) != nil {
+                return
+            }
             usleep(5_000)  // a server that is starting offers no event to wait for
         }
         throw TestFailure("nothing listens on \(port)")

@@ -10,7 +10,7 @@ final class TestPostgres: Sendable {
     private let server: ChildProcess
     private static let binaries = "/usr/lib/postgresql/15/bin"
 
-    init() throws {
+    private init() throws {
         folder = try temporaryFolder("postgres")
         port = TestPorts.free()
         // PostgreSQL refuses to run as root.
@@ -19,7 +19,8 @@ final class TestPostgres: Sendable {
             ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] : ["/usr/bin/env"]
         try ChildProcess.run(["/usr/bin/env", "chmod", "777", folder], log: "\(folder)/log")
         try "secret\n".write(toFile: "\(folder)/password", atomically: true, encoding: .utf8)
-        try ChildProcess.run(["/usr/bin/env", "chmod", "666", "\(folder)/log", "\(folder)/password"], log: "\(folder)/log")
+        try ChildProcess.run(
+            ["/usr/bin/env", "chmod", "666", "\(folder)/log", "\(folder)/password"], log: "\(folder)/log")
         try ChildProcess.run(
             asPostgres + [
                 "\(Self.binaries)/initdb", "-D", "\(folder)/data", "-U", "oms", "-A", "scram-sha-256",
@@ -31,16 +32,35 @@ final class TestPostgres: Sendable {
                 "-c", "fsync=off", "-c", "shared_buffers=16MB",
             ], log: "\(folder)/log")
         try TestPorts.waitUntilListening(port, deadline: .seconds(20))
+        // It listens before it serves: until then each connection gets "the database system is starting up".
+        let end = MonotonicClock.milliseconds + 20_000
+        while true {
+            do {
+                try ChildProcess.run(
+                    ["\(Self.binaries)/pg_isready", "-h", "127.0.0.1", "-p", "\(port)"], log: "\(folder)/log")
+                break
+            } catch {
+                if MonotonicClock.milliseconds > end { throw error }
+            }
+        }
     }
 
     var configuration: PostgresConfiguration {
         PostgresConfiguration(
-            parameters: ["host": "127.0.0.1", "port": "\(port)", "dbname": "postgres", "user": "oms", "password": "secret"],
+            parameters: [
+                "host": "127.0.0.1", "port": "\(port)", "dbname": "postgres", "user": "oms", "password": "secret",
+            ],
             applicationName: "interop-tests")
     }
 
-    deinit {
-        server.end(SIGINT)  // "fast" shutdown
-        try? FileManager.default.removeItem(atPath: folder)
+    /// Shared by all tests and so never released: ended when the test process exits.
+    static let shared: Result<TestPostgres, any Error> = Result {
+        let server = try TestPostgres()
+        atexit {
+            guard case .success(let server) = TestPostgres.shared else { return }
+            server.server.end(SIGINT)  // "fast" shutdown
+            try? FileManager.default.removeItem(atPath: server.folder)
+        }
+        return server
     }
 }

@@ -12,15 +12,20 @@ final class HTTPTestClient {
             get throws { try JSONDecoder().decode(JSONValue.self, from: Data(body)) }
         }
 
-        func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try JSONDecoder().decode(type, from: Data(body)) }
+        func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+            try JSONDecoder().decode(type, from: Data(body))
+        }
     }
 
     struct Failure: Error { var reason: String }
 
     private let descriptor: Int32
     private var buffer: [UInt8] = []
+    /// The server must not be released before its last client.
+    private let server: AnyObject
 
-    init(port: Int) throws {
+    init(port: Int, of server: AnyObject) throws {
+        self.server = server
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var limit = timeval(tv_sec: 10, tv_usec: 0)  // no test hangs on a server that is silent
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -101,7 +106,9 @@ final class HTTPTestClient {
     private func fill() throws {
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         let count = recv(descriptor, &chunk, chunk.count, 0)
-        guard count > 0 else { throw Failure(reason: count == 0 ? "the server closed the connection" : "errno \(errno)") }
+        guard count > 0 else {
+            throw Failure(reason: count == 0 ? "the server closed the connection" : "errno \(errno)")
+        }
         buffer += chunk[..<count]
     }
 }

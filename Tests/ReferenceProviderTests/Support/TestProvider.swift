@@ -52,7 +52,7 @@ final class TestProvider {
 
     var storePath: String { options.storeRoot }
 
-    func client() throws -> HTTPTestClient { try HTTPTestClient(port: provider.port) }
+    func client() throws -> HTTPTestClient { try HTTPTestClient(port: provider.port, of: self) }
 
     /// Waits for the change, not by asking again and again.
     func wait(for id: JobID, seconds: Int64 = 20, until condition: (ProviderJob) -> Bool) throws -> ProviderJob {
@@ -94,7 +94,8 @@ func harvest(
     return JobRequest(
         id: newID(), service: "harvest", tenant: "acme",
         config: ServiceConfig(
-            dataSource: DataLocation(uri: "file:///\(file)", type: type), outputSource: DataLocation(uri: "sqlite:///\(store)"),
+            dataSource: DataLocation(uri: "file:///\(file)", type: type),
+            outputSource: DataLocation(uri: "sqlite:///\(store)"),
             parameters: .object(parameters)))
 }
 

@@ -2,7 +2,8 @@ import CZlib
 import Foundation
 import OMSModel
 
-/// A file read in chunks, unpacked when it is gzip (by its first bytes, not its name), and hashed as it is on disk.
+/// An input read in chunks, from a file or a download: unpacked when it is gzip (by its first bytes, not its name), and
+/// hashed as it came.
 final class ByteSource {
     static let chunkBytes = 64 << 10
     /// Of unpacked data: a few kilobytes of gzip can unpack to any size.
@@ -13,22 +14,33 @@ final class ByteSource {
     private(set) var bytesRead: Int64 = 0
     private var unpackedBytes: Int64 = 0
     private let uri: String
+    /// -1 for a download, which is in `downloaded`.
     private let descriptor: Int32
+    private let downloaded: [UInt8]
     private var hash = SHA256()
     private var inflater: GzipInflater?
 
     /// - Throws: `Problem` `input-unavailable`.
     init(path: String, uri: String) throws {
         self.uri = uri
+        downloaded = []
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw Problem(.inputUnavailable, "\(uri) cannot be opened: \(String(cString: strerror(errno)))", retryable: true)
+            throw Problem(
+                .inputUnavailable, "\(uri) cannot be opened: \(String(cString: strerror(errno)))", retryable: true)
         }
         var info = stat()
         totalBytes = fstat(descriptor, &info) == 0 ? Int64(info.st_size) : 0
     }
 
-    deinit { close(descriptor) }
+    init(downloaded: [UInt8], uri: String) {
+        self.uri = uri
+        self.downloaded = downloaded
+        descriptor = -1
+        totalBytes = Int64(downloaded.count)
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Fraction of the file that was read.
     var fraction: Double { totalBytes == 0 ? 1 : Double(bytesRead) / Double(totalBytes) }
@@ -38,10 +50,14 @@ final class ByteSource {
         while true {
             let packed = try readChunk()
             if packed.isEmpty {
-                if let inflater, !inflater.isAtEnd { throw Problem(.inputUnavailable, "\(uri) is cut off: the gzip data has no end") }
+                if let inflater, !inflater.isAtEnd {
+                    throw Problem(.inputUnavailable, "\(uri) is cut off: the gzip data has no end")
+                }
                 return nil
             }
-            if bytesRead == Int64(packed.count), packed.starts(with: [0x1f, 0x8b]) { inflater = try GzipInflater(uri: uri) }
+            if bytesRead == Int64(packed.count), packed.starts(with: [0x1f, 0x8b]) {
+                inflater = try GzipInflater(uri: uri)
+            }
             let plain = try inflater?.inflate(packed) ?? packed
             unpackedBytes += Int64(plain.count)
             if unpackedBytes > Self.maximumBytes {
@@ -58,6 +74,12 @@ final class ByteSource {
     }
 
     private func readChunk() throws -> [UInt8] {
+        if descriptor < 0 {
+            let chunk = Array(downloaded.dropFirst(Int(bytesRead)).prefix(Self.chunkBytes))
+            hash.update(chunk)
+            bytesRead += Int64(chunk.count)
+            return chunk
+        }
         var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
         while true {
             let count = read(descriptor, &chunk, chunk.count)

@@ -2,13 +2,14 @@
 /// a byte order mark at the start.
 struct CSVParser {
     private enum State {
-        /// At the start of a field. Can transition to `plain`, `quoted`.
+        /// At the start of a field. Can transition to `plain`, `quoted`, `carriageReturn`.
         case start
-        /// In a field without quotes. Can transition to `start`.
+        /// In a field without quotes. Can transition to `start`, `carriageReturn`.
         case plain
         /// Inside quotes. Can transition to `quote`.
         case quoted
-        /// After a quote inside quotes: the end, or the first half of `""`. Can transition to `quoted`, `start`, `afterCR`.
+        /// After a quote inside quotes: the end, or the first half of `""`. Can transition to `quoted`, `start`,
+        /// `carriageReturn`.
         case quote
         /// After CR, which only LF may follow. Can transition to `start`.
         case carriageReturn

@@ -2,7 +2,7 @@ import OMSModel
 
 /// Imports a file into a store.
 struct HarvestService: Service {
-    static let sourceSchemes = ["file"]
+    static let sourceSchemes = ["file", "http", "https"]
 
     struct Parameters: Hashable {
         var table: String
@@ -28,7 +28,8 @@ struct HarvestService: Service {
     var description: ServiceDescription {
         ServiceDescription(
             id: "harvest", type: "harvest", version: "1.0.0", name: "Data harvest",
-            description: "Imports CSV or JSON, plain or gzip, into a table of an SQLite store. Harvesting again replaces "
+            description:
+                "Imports CSV or JSON, plain or gzip, into a table of an SQLite store. Harvesting again replaces "
                 + "the rows of the same source in one step and duplicates nothing.",
             tags: ["csv", "json", "gzip", "sqlite"], available: true, stoppable: true,
             dataSchemes: Self.sourceSchemes + ["sqlite"],
@@ -38,9 +39,11 @@ struct HarvestService: Service {
                 [
                     "table": Schema.text(.identifier, "The table to import into; made when it is missing."),
                     "source": Schema.text(
-                        .label, "Label of these rows, stored in column 'source'. A harvest replaces the rows of its label.",
+                        .label,
+                        "Label of these rows, stored in column 'source'. A harvest replaces the rows of its label.",
                         default: "default"),
-                    "columns": Schema.list(.label, RecordReader.maximumColumns, "The columns to keep; all when absent."),
+                    "columns": Schema.list(
+                        .label, RecordReader.maximumColumns, "The columns to keep; all when absent."),
                     "key": Schema.list(.label, 16, "Columns that identify a row; when absent the whole row does."),
                     "pace_ms": Pace.schema,
                 ], required: ["table"]),
@@ -58,7 +61,8 @@ struct HarvestService: Service {
     }
 
     func check(_ config: ServiceConfig, _ reader: inout ConfigReader) {
-        reader.location(config.dataSource, "data_source", schemes: Self.sourceSchemes, example: "file:///men-bts.csv.gz")
+        reader.location(
+            config.dataSource, "data_source", schemes: Self.sourceSchemes, example: "file:///men-bts.csv.gz")
         reader.location(config.outputSource, "output_source", schemes: ["sqlite"], example: "sqlite:///men.db")
         if let source = config.dataSource, InputFormat(of: source) == nil {
             reader.refuse(
@@ -71,13 +75,20 @@ struct HarvestService: Service {
         for error in parameters.errors { reader.refuse(error.pointer, error.detail) }
     }
 
+    private static func open(_ uri: String, _ job: JobContext) throws -> ByteSource {
+        if DataURI.isHTTP(uri) {
+            return ByteSource(downloaded: try job.downloads.fetch(uri, job.control), uri: uri)
+        }
+        return try ByteSource(path: try job.roots.input(uri), uri: uri)
+    }
+
     func run(_ job: JobContext) throws -> JobResult {
         var reader = ParameterReader(job.config.parameters)
         let parameters = Parameters(&reader)
         guard let source = job.config.dataSource, let target = job.config.outputSource,
             let format = InputFormat(of: source)
         else { throw Problem(.invalidConfig, "data_source and output_source are required") }
-        let input = try ByteSource(path: try job.roots.input(source.uri), uri: source.uri)
+        let input = try Self.open(source.uri, job)
         let store = try HarvestStore(
             path: try job.roots.storeToWrite(target.uri), uri: target.uri, table: parameters.table, key: parameters.key,
             control: job.control)
@@ -106,7 +117,8 @@ struct HarvestService: Service {
                 "bytes": .output(Int(input.bytesRead)), "sha256": ["value": .string(input.sha256())],
                 "table": ["value": .string(parameters.table)], "source": ["value": .string(parameters.source)],
             ],
-            message: "\(rows) rows: \(outcome.inserted) new, \(outcome.updated) changed, \(outcome.unchanged) as before, "
+            message:
+                "\(rows) rows: \(outcome.inserted) new, \(outcome.updated) changed, \(outcome.unchanged) as before, "
                 + "\(outcome.removed) removed")
     }
 }

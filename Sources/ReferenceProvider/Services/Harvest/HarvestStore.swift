@@ -45,12 +45,14 @@ final class HarvestStore {
         self.columns = columns
         keyPositions = try (key ?? []).map { name in
             guard let index = columns.firstIndex(of: name) else {
-                throw Problem(.jobFailed, "the key column '\(name)' is not among the columns \(columns.joined(separator: ", "))")
+                throw Problem(
+                    .jobFailed, "the key column '\(name)' is not among the columns \(columns.joined(separator: ", "))")
             }
             return index
         }
         let staged = columns.indices.map { ", c\($0) TEXT" }.joined()
-        try database.execute("CREATE TEMP TABLE stage (number INTEGER PRIMARY KEY, hash TEXT, key TEXT UNIQUE\(staged))")
+        try database.execute(
+            "CREATE TEMP TABLE stage (number INTEGER PRIMARY KEY, hash TEXT, key TEXT UNIQUE\(staged))")
         let marks = String(repeating: ", ?", count: columns.count)
         insertText = "INSERT INTO temp.stage VALUES (NULL, ?, ?\(marks))"
         try database.execute("BEGIN")  // of the temporary database only
@@ -71,18 +73,23 @@ final class HarvestStore {
             if let value { identity += value.utf8 }
         }
         let hash = String(RowHash.of(identity), radix: 36)
-        let keyText = key == nil ? nil : keyPositions.map { position -> String in
-            let part = values[position] ?? ""
-            return "\(part.utf8.count):\(part)"
-        }.joined()
+        let keyText =
+            key == nil
+            ? nil
+            : keyPositions.map { position -> String in
+                let part = values[position] ?? ""
+                return "\(part.utf8.count):\(part)"
+            }.joined()
         do {
             try database.run(
-                insertText, [.text(hash), keyText.map { .text($0) } ?? .null] + values.map { $0.map { .text($0) } ?? .null })
+                insertText,
+                [.text(hash), keyText.map { .text($0) } ?? .null] + values.map { $0.map { .text($0) } ?? .null })
         } catch {
             // Not `catch where`: Swift 6.3.1 crashes on that after a typed throw.
             guard error.isConstraint else { throw error }
             throw Problem(
-                .jobFailed, "row \(number) has the same key (\(key?.joined(separator: ", ") ?? "")) as an earlier row; "
+                .jobFailed,
+                "row \(number) has the same key (\(key?.joined(separator: ", ") ?? "")) as an earlier row; "
                     + "choose key columns that identify a row, or leave 'key' out", retryable: false)
         }
     }
@@ -106,10 +113,14 @@ final class HarvestStore {
         let own = "source TEXT NOT NULL, row_key TEXT NOT NULL, row_hash TEXT NOT NULL"
         let declared = columns.map { ", \(quoted($0)) TEXT" }.joined()
         try database.execute(
-            "CREATE TABLE IF NOT EXISTS main.\(target) (\(own)\(declared), PRIMARY KEY (source, row_key)) WITHOUT ROWID")
-        let present = try database.query("SELECT lower(name) FROM pragma_table_info(?)", [.text(table)]) { $0.text(0) ?? "" }
+            "CREATE TABLE IF NOT EXISTS main.\(target) (\(own)\(declared), PRIMARY KEY (source, row_key)) WITHOUT ROWID"
+        )
+        let present = try database.query("SELECT lower(name) FROM pragma_table_info(?)", [.text(table)]) {
+            $0.text(0) ?? ""
+        }
         guard Self.ownColumns.isSubset(of: present) else {
-            throw Problem(.outputUnwritable, "table '\(table)' exists and was not made by a harvest; choose another name")
+            throw Problem(
+                .outputUnwritable, "table '\(table)' exists and was not made by a harvest; choose another name")
         }
         for column in columns where !present.contains(column.lowercased()) {
             try database.execute("ALTER TABLE main.\(target) ADD COLUMN \(quoted(column)) TEXT")

@@ -2,8 +2,8 @@ import OMSModel
 
 /// JSON records, fed in chunks: one array of objects, or objects one after the other (JSON lines).
 ///
-/// Finds the end of each top-level object by counting braces outside strings, and decodes the object when it is complete,
-/// so that a file of any size needs the memory of one record.
+/// Finds the end of each top-level object by counting braces outside strings, and decodes the object when it is
+/// complete, so that a file of any size needs the memory of one record.
 struct JSONRecordParser {
     static let maximumRecordBytes = 1 << 20
 

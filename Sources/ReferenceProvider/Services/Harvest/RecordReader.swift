@@ -11,7 +11,7 @@ enum InputFormat: String, CaseIterable, Sendable {
         case "application/json", "application/x-ndjson", "application/jsonl": self = .json
         case .some: return nil
         case nil:
-            var name = location.uri.lowercased()
+            var name = location.uri.lowercased().prefix { $0 != "?" }
             if name.hasSuffix(".gz") { name.removeLast(3) }
             if name.hasSuffix(".csv") {
                 self = .csv
@@ -110,13 +110,15 @@ struct RecordReader {
         }
         if let missing = wanted?.first(where: { !names.contains($0) }) {
             throw Problem(
-                .jobFailed, "\(uri) has no column '\(missing)' (in JSON: the first record); it has "
+                .jobFailed,
+                "\(uri) has no column '\(missing)' (in JSON: the first record); it has "
                     + names.joined(separator: ", "))
         }
         columns = wanted ?? names
         if let taken = columns.first(where: { HarvestStore.ownColumns.contains($0.lowercased()) }) {
             throw Problem(
-                .jobFailed, "\(uri): the store needs the column name '\(taken)' itself; leave it out by naming 'columns'")
+                .jobFailed,
+                "\(uri): the store needs the column name '\(taken)' itself; leave it out by naming 'columns'")
         }
     }
 

@@ -39,7 +39,8 @@ struct OptimiseService: Service {
         ]
         return ServiceDescription(
             id: "optimise", type: "optimise", version: "1.0.0", name: "A/B trial",
-            description: "Compares the click rates of two policies: pooled two-proportion z-test and Newcombe's interval.",
+            description:
+                "Compares the click rates of two policies: pooled two-proportion z-test and Newcombe's interval.",
             tags: ["a-b-test"], available: true, stoppable: true, dataSchemes: ["sqlite"],
             limits: ServiceLimits(minIntervalSeconds: 1, maxTimeoutSeconds: 86_400),
             defaults: ServiceConfig(
@@ -108,9 +109,11 @@ struct OptimiseService: Service {
             switch verdict {
             case .treatmentBetter: "'\(parameters.treatment)' is better than '\(parameters.control)'"
             case .controlBetter: "'\(parameters.control)' is better than '\(parameters.treatment)'"
-            case .noDifferenceShown: "no difference between '\(parameters.control)' and '\(parameters.treatment)' is shown"
+            case .noDifferenceShown:
+                "no difference between '\(parameters.control)' and '\(parameters.treatment)' is shown"
             }
-        let text = "\(words): \(percent(comparison.control.rate)) against \(percent(comparison.treatment.rate)), "
+        let text =
+            "\(words): \(percent(comparison.control.rate)) against \(percent(comparison.treatment.rate)), "
             + "two-sided p = \(String(format: "%.4f", p)) at alpha = \(parameters.alpha)"
         func arm(_ label: String, _ arm: Proportion) -> JSONValue {
             let members: JSONValue = [

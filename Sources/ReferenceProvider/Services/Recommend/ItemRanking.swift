@@ -4,7 +4,7 @@ enum RankingMethod: String, CaseIterable, Sendable {
     case empiricalBayes = "empirical-bayes"
     /// Lower bound of the 95 % Wilson interval: the rate that an item has almost surely. Prefers well-tried items.
     case wilson
-    /// Self-normalised inverse propensity score, shrunk like `empirical-bayes`: undoes the logging policy's preferences.
+    /// Self-normalised inverse propensity score, shrunk like `empirical-bayes`: undoes the logging policy's choices.
     case snips
 }
 

@@ -20,7 +20,8 @@ struct RecommendService: Service {
             } else {
                 sources = []
                 if !reader.errors.contains(where: { $0.pointer.contains("/sources") }) {
-                    reader.refuse("sources", "is required: the labels of the harvests to learn from, for example [\"random\"]")
+                    reader.refuse(
+                        "sources", "is required: the labels of the harvests to learn from, for example [\"random\"]")
                 }
             }
             segment = reader.dictionary("segment", atMost: 16, keys: .label, values: .label)
@@ -43,7 +44,8 @@ struct RecommendService: Service {
                 parameters: ["top": 10, "method": .string(defaultMethod.rawValue)]),
             parametersSchema: Schema.object(
                 [
-                    "table": Schema.text(.identifier, "A table with the columns source, item_id, click, propensity_score."),
+                    "table": Schema.text(
+                        .identifier, "A table with the columns source, item_id, click, propensity_score."),
                     "sources": Schema.list(.label, 32, "The labels of the harvests to learn from."),
                     "segment": [
                         "type": "object", "maxProperties": 16, "additionalProperties": TextRule.label.schema,
@@ -90,7 +92,8 @@ struct RecommendService: Service {
         ) { statistics.add($0) }
         if statistics.items.isEmpty {
             throw Problem(
-                .inputUnavailable, "no impressions of \(parameters.sources.joined(separator: ", ")) match the segment; "
+                .inputUnavailable,
+                "no impressions of \(parameters.sources.joined(separator: ", ")) match the segment; "
                     + "harvest these sources first, or widen the segment", retryable: true)
         }
         let ranking = statistics.ranking(by: parameters.method).prefix(parameters.top)

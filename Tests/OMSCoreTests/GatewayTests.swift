@@ -1,0 +1,420 @@
+import OMSModel
+import OMSProtocol
+import Testing
+
+@testable import OMSCore
+
+/// A gateway with one attached, healthy provider, and a provider's answers made by hand.
+struct GatewayBench {
+    var gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, at: at(0))
+    var calls: [ProviderCall] = []
+    var events: [JobEvent] = []
+    var health: [Health] = []
+    var now: Int64 = 0
+
+    init(maxRunning: Int = 8) {
+        feed(
+            .received(
+                Message(
+                    .gatewayControl("g1"),
+                    .gatewayControl(
+                        GatewayControl(
+                            id: "1", command: .attach, provider: "alpha",
+                            spec: ProviderSpec(baseURL: "http://sp", maxRunning: maxRunning), version: 1)))))
+        for call in calls {
+            switch call.kind {
+            case .status: answer(call, 200, .status(Self.status()))
+            case .services: answer(call, 200, .services(ServiceList(services: [])))
+            default: Issue.record("unexpected \(call.kind)")
+            }
+        }
+        calls = []
+    }
+
+    static func status(startedAt: Int64 = 0) -> ProviderStatus {
+        ProviderStatus(
+            status: .pass, version: "1", time: at(0).wall, startedAt: at(startedAt).wall, uptimeSeconds: 1, accepting: true)
+    }
+
+    mutating func feed(_ event: Gateway.Event) {
+        for effect in gateway.receive(event, at: at(now)) {
+            switch effect {
+            case .call(let call): calls.append(call)
+            case .publish(let message):
+                if case .jobEvent(let event) = message.payload { events.append(event) }
+                if case .health(let report) = message.payload { health.append(report) }
+            case .subscribe, .unsubscribe, .report: break
+            }
+        }
+    }
+
+    mutating func command(
+        _ command: JobCommand.Command, _ job: JobID, tenant: TenantID = "men", epoch: Int = 1, deadline: Int64 = 600_000
+    ) {
+        let request = JobRequest(
+            id: job, service: "harvest", tenant: tenant, config: ServiceConfig(), deadline: at(deadline).wall,
+            labels: ["run_id": "r"])
+        feed(
+            .received(
+                Message(
+                    .jobCommand(tenant, "alpha"),
+                    .jobCommand(
+                        JobCommand(id: "c", command: command, epoch: epoch, job: job, request: command == .submit ? request : nil)))))
+    }
+
+    mutating func answer(_ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil) {
+        feed(.answer(call: call.id, latency: 1, .answered(status: status, retryAfterSeconds: retryAfter, etag: nil, body: body)))
+    }
+
+    mutating func fail(_ call: ProviderCall, _ phase: ProviderAnswer.Phase, _ fault: ProviderAnswer.Fault) {
+        feed(.answer(call: call.id, latency: 1, .failed(phase, fault, "test")))
+    }
+
+    /// Lets time pass, waking whenever the gateway wants it; regular questions are answered well.
+    mutating func pass(_ milliseconds: Int64) {
+        let end = now + milliseconds
+        while now < end {
+            now = min(end, gateway.nextWake(at: at(now)) - 1_000_000)
+            feed(.wake)
+            answerRegular()
+        }
+    }
+
+    mutating func answerRegular() {
+        for call in calls {
+            switch call.kind {
+            case .status: answer(call, 200, .status(Self.status()))
+            case .services: answer(call, 304, .empty)
+            case .sweep: answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))
+            case .job, .submit, .stop: continue
+            }
+            calls.removeAll { $0.id == call.id }
+        }
+    }
+
+    /// The one waiting call about a job.
+    mutating func take() -> ProviderCall? {
+        answerRegular()
+        return calls.isEmpty ? nil : calls.removeFirst()
+    }
+
+    func job(_ id: JobID, _ state: JobState, revision: Int = 1, tenant: TenantID = "men", runID: String = "r") -> ProviderJob {
+        ProviderJob(
+            id: id, service: "harvest", tenant: tenant, state: state, revision: revision, created: at(0).wall,
+            updated: at(now).wall, finished: state.isTerminal ? at(now).wall : nil, labels: ["run_id": runID])
+    }
+}
+
+func jobID(_ number: Int) -> JobID { JobID(time: at(0).wall, of: "test", "\(number)") }
+
+private func slug(_ event: JobEvent?) -> String? { event?.error?.slug }
+
+@Suite("The gateway")
+struct GatewayTests {
+    let id = jobID(1)
+    let problem = ProviderAnswer.Body.problem(Problem(.busy, "full"))
+
+    private func submitted(_ bench: inout GatewayBench) -> ProviderCall {
+        bench.command(.submit, id)
+        guard let call = bench.take(), case .submit = call.kind else { preconditionFailure("no submit went out") }
+        return call
+    }
+
+    @Test("submits once, reports what the provider says, and follows it by the sweep")
+    func happyPath() {
+        var bench = GatewayBench()
+        let call = submitted(&bench)
+        #expect(call.epoch == 1)
+        #expect(bench.events.map(\.state) == [.submitting])
+        bench.answer(call, 201, .job(bench.job(id, .queued)))
+        #expect(bench.events.map(\.state) == [.submitting, .queued])
+        bench.now = 2_000
+        bench.feed(.wake)
+        let sweep = bench.calls.first { if case .sweep = $0.kind { true } else { false } }
+        bench.answer(
+            sweep!, 200,
+            .jobs(JobList(statistics: JobStatistics(asOf: at(0).wall, counts: [:]), jobs: [bench.job(id, .succeeded, revision: 3)])))
+        #expect(bench.events.last?.state == .succeeded)
+        // Asked again: answered from memory, nothing is sent.
+        bench.calls = []
+        bench.command(.submit, id)
+        #expect(bench.events.last?.state == .succeeded)
+        #expect(bench.take() == nil)
+    }
+
+    @Test("a doubled command submits nothing more")
+    func doubled() {
+        var bench = GatewayBench()
+        _ = submitted(&bench)
+        bench.command(.submit, id)
+        bench.command(.submit, id, epoch: 2)
+        #expect(bench.take() == nil)
+    }
+
+    @Test("refuses an older epoch, and says so with that epoch")
+    func fence() {
+        var bench = GatewayBench()
+        bench.feed(.received(Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 3, fleet: "f", generation: 1, since: at(0).wall)))))
+        bench.command(.submit, id, epoch: 2)
+        #expect(bench.take() == nil)
+        #expect(bench.events.map(\.epoch) == [2])
+        #expect(slug(bench.events.last) == "stale-epoch")
+        bench.feed(.received(Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 1, fleet: "f", generation: 1, since: at(0).wall)))))
+        bench.command(.submit, id, epoch: 2)
+        #expect(bench.take() == nil, "the fence only rises")
+        bench.command(.submit, id, epoch: 3)
+        #expect(bench.take() != nil)
+    }
+
+    @Test("a 4xx is a refusal, once and for all", arguments: [300, 307, 400, 404, 405, 410, 411, 412, 413, 415, 422, 501])
+    func refused(status: Int) {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), status, problem)
+        #expect(bench.events.last?.state == .rejected)
+        bench.pass(60_000)
+        #expect(bench.take() == nil)
+    }
+
+    @Test("what provably did not arrive, and what asks for patience, is sent again with the same id", arguments: [408, 425, 429, 503, 502, 504, 500])
+    func again(status: Int) {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), status, problem, retryAfter: status == 429 ? 7 : nil)
+        if status == 429 {
+            bench.pass(6_900)
+            #expect(bench.take() == nil, "Retry-After is kept")
+        }
+        bench.pass(2_000)
+        let second = bench.take()
+        guard case .submit(let request)? = second?.kind else {
+            Issue.record("no second submit")
+            return
+        }
+        #expect(request.id == id)
+    }
+
+    @Test("a refused connection is no execution: again, and expired at the deadline")
+    func notSent() {
+        var bench = GatewayBench()
+        bench.command(.submit, id, deadline: 20_000)
+        var submits = 0
+        while bench.now < 30_000 {
+            if let call = bench.take() {
+                guard case .submit = call.kind else {
+                    Issue.record("\(call.kind)")
+                    return
+                }
+                submits += 1
+                bench.fail(call, .notSent, .connect)
+            }
+            bench.pass(500)
+        }
+        #expect(submits >= 2)
+        #expect(bench.events.last?.state == .expired)
+        #expect(bench.events.last?.error?.detail?.contains("connect") == true)
+    }
+
+    @Test("a lost answer is unknown, never a blind repeat: read first; found means adopted")
+    func lostAnswerFound() {
+        var bench = GatewayBench()
+        bench.fail(submitted(&bench), .maybeSent, .timeout)
+        #expect(bench.events.last?.state == .unknown)
+        #expect(slug(bench.events.last) == "submit-unknown")
+        bench.pass(1_000)
+        let read = bench.take()
+        #expect(read?.kind == .job(id))
+        bench.answer(read!, 200, .job(bench.job(id, .running)))
+        #expect(bench.events.last?.state == .running)
+        bench.pass(10_000)
+        #expect(bench.take() == nil)
+    }
+
+    @Test("a lost answer that is absent twice is sent again with the same id")
+    func lostAnswerAbsent() {
+        var bench = GatewayBench()
+        bench.fail(submitted(&bench), .maybeSent, .reset)
+        bench.pass(1_000)
+        bench.answer(bench.take()!, 404, problem)
+        bench.pass(1_000)
+        #expect(bench.take() == nil, "the second look waits two seconds")
+        bench.pass(1_500)
+        bench.answer(bench.take()!, 404, problem)
+        bench.pass(1_500)
+        guard case .submit(let request)? = bench.take()?.kind else {
+            Issue.record("not sent again")
+            return
+        }
+        #expect(request.id == id)
+    }
+
+    @Test("a malformed 2xx is unknown as well", arguments: [200, 201, 202])
+    func malformed(status: Int) {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), status, .malformed("state is missing"))
+        #expect(bench.events.last?.state == .unknown)
+        #expect(bench.health.last?.status == .warn)
+    }
+
+    @Test("a conflict is read: ours is adopted, another's is a refusal", arguments: [("r", JobState.running), ("x", .rejected)])
+    func conflict(runID: String, end: JobState) {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), 409, .problem(Problem(.idConflict, "other request")))
+        let read = bench.take()
+        #expect(read?.kind == .job(id))
+        bench.answer(read!, 200, .job(bench.job(id, .running, runID: runID)))
+        #expect(bench.events.last?.state == end)
+    }
+
+    @Test("500 four times is unknown")
+    func serverErrors() {
+        var bench = GatewayBench()
+        var call = submitted(&bench)
+        for _ in 0..<3 {
+            bench.answer(call, 500, problem)
+            bench.pass(10_000)
+            call = bench.take()!
+        }
+        bench.answer(call, 500, problem)
+        #expect(bench.events.last?.state == .unknown)
+    }
+
+    @Test("may it have arrived, then at the deadline a stop goes out before anybody calls it expired")
+    func deadlineStops() {
+        var bench = GatewayBench()
+        bench.command(.submit, id, deadline: 5_000)
+        bench.answer(bench.take()!, 503, problem, retryAfter: 60)
+        bench.pass(5_100)
+        #expect(bench.events.last?.state == .unknown)
+        let stop = bench.take()
+        guard case .stop = stop?.kind else {
+            Issue.record("no stop: \(String(describing: stop))")
+            return
+        }
+        bench.answer(stop!, 404, problem)
+        #expect(bench.events.last?.state == .expired)
+    }
+
+    @Test("a provider that denies a job it had: confirmed twice, then lost")
+    func forgotten() {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), 201, .job(bench.job(id, .running)))
+        bench.pass(31_000)
+        bench.answer(bench.take()!, 404, problem)
+        #expect(bench.events.last?.state == .running)
+        bench.pass(2_100)
+        bench.answer(bench.take()!, 404, problem)
+        #expect(bench.events.last?.state == .lost)
+    }
+
+    @Test("falling ranks, changed ends and falling revisions change nothing but the provider's health")
+    func illegal() {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), 201, .job(bench.job(id, .running, revision: 5)))
+        let before = bench.events.count
+        bench.gateway.apply(bench.job(id, .queued, revision: 6), to: bench.gateway.jobs[id]!, at: at(10))
+        bench.gateway.apply(bench.job(id, .succeeded, revision: 4), to: bench.gateway.jobs[id]!, at: at(10))
+        #expect(bench.gateway.jobs[id]?.state == .running)
+        bench.feed(.wake)
+        #expect(bench.events.count == before)
+        #expect(bench.health.last?.status == .warn)
+        #expect(bench.health.last?.error?.slug == "illegal-transition")
+    }
+
+    @Test("tenants take turns: one with a crowd does not delay another's first job")
+    func fairness() {
+        var bench = GatewayBench(maxRunning: 2)
+        for number in 0..<100 { bench.command(.submit, jobID(number), tenant: "men") }
+        bench.command(.submit, jobID(1_000), tenant: "women")
+        var order: [JobID] = []
+        while order.count < 10, let call = bench.take() {
+            guard case .submit(let request) = call.kind else { break }
+            order.append(request.id)
+            bench.answer(call, 201, .job(bench.job(request.id, .succeeded, tenant: request.tenant)))
+        }
+        #expect(order.firstIndex(of: jobID(1_000)).map { $0 <= 4 } == true, "\(order)")
+    }
+
+    @Test("never more jobs at a provider than allowed")
+    func concurrency() {
+        var bench = GatewayBench(maxRunning: 3)
+        for number in 0..<10 { bench.command(.submit, jobID(number)) }
+        bench.answerRegular()
+        #expect(bench.calls.count == 3)
+    }
+
+    @Test("the circuit opens after five failures, probes with /status alone, and closes with a good one")
+    func circuit() {
+        var bench = GatewayBench()
+        for number in 0..<5 { bench.command(.submit, jobID(number)) }
+        bench.answerRegular()
+        for call in bench.calls { bench.fail(call, .notSent, .connect) }
+        bench.calls = []
+        #expect(bench.health.last?.circuit == .open)
+        #expect(bench.health.last?.status == .unreachable)
+        bench.now += 4_900
+        bench.feed(.wake)
+        #expect(bench.calls.isEmpty)
+        bench.now += 200
+        bench.feed(.wake)
+        #expect(bench.calls.map(\.kind) == [.status])
+        bench.fail(bench.calls.removeFirst(), .notSent, .connect)
+        bench.now += 5_100
+        bench.feed(.wake)
+        #expect(bench.calls.map(\.kind) == [.status])
+        bench.answer(bench.calls.removeFirst(), 200, .status(GatewayBench.status()))
+        #expect(bench.health.last?.circuit == .closed)
+        bench.pass(30_000)
+        #expect(bench.calls.count == 5, "all jobs go on")
+    }
+
+    @Test("a refused credential opens the circuit at once and names the cause")
+    func unauthorized() {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), 401, problem)
+        #expect(bench.health.last?.circuit == .open)
+        #expect(bench.health.last?.error?.slug == "unauthorized")
+        #expect(bench.events.last?.state == .submitting)
+    }
+
+    @Test("after a provider's restart every open job is asked for by itself")
+    func providerRestart() {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), 201, .job(bench.job(id, .running)))
+        bench.now = 6_000
+        bench.feed(.wake)
+        let probe = bench.calls.first { $0.kind == .status }!
+        bench.answer(probe, 200, .status(GatewayBench.status(startedAt: 5_000)))
+        #expect(bench.calls.contains { $0.kind == .job(id) })
+    }
+
+    @Test("a question after a job that this process never saw goes to the provider")
+    func adopted() {
+        var bench = GatewayBench()
+        bench.command(.status, id, epoch: 4)
+        let read = bench.take()
+        #expect(read?.kind == .job(id))
+        bench.answer(read!, 200, .job(bench.job(id, .succeeded)))
+        #expect(bench.events.last?.state == .succeeded)
+        #expect(bench.events.last?.epoch == 4)
+    }
+
+    @Test("a stop before the submit keeps it from going out")
+    func stopBeforeSubmit() {
+        var bench = GatewayBench(maxRunning: 1)
+        bench.command(.submit, jobID(0))
+        bench.command(.submit, id)
+        bench.command(.stop, id)
+        bench.feed(.wake)
+        #expect(bench.events.last { $0.job == id }?.state == .stopped)
+    }
+
+    @Test("outputs over the limit fail the job with a clear reason instead of blocking the bus")
+    func hugeOutputs() {
+        var bench = GatewayBench()
+        let call = submitted(&bench)
+        var job = bench.job(id, .succeeded)
+        job.outputs = ["x": .string(String(repeating: "y", count: 100_000))]
+        bench.answer(call, 201, .job(job))
+        #expect(bench.events.last?.state == .failed)
+        #expect(bench.events.last?.error?.detail?.contains("by reference") == true)
+    }
+}

@@ -1,0 +1,69 @@
+import FoundationEssentials
+import OMSModel
+import Testing
+
+@testable import OMSProtocol
+
+/// The wire format, kept as files: a change of a message shows up as a change of a golden file in review.
+/// `OMS_UPDATE_GOLDEN=1 swift test --filter GoldenTests` writes them anew.
+@Suite("Golden messages")
+struct GoldenTests {
+    static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
+    static let header = EnvelopeHeader(
+        id: "1700000000000-1", source: "test/golden", time: Timestamp(milliseconds: 1_700_000_000_123))
+
+    @Test("encode to the files and back", arguments: Samples.messages)
+    func golden(message: Message) throws {
+        let codec = EnvelopeCodec()
+        let bytes = try codec.encode(message, Self.header)
+        let file = Self.folder.appending(path: "\(message.topic.kind.rawValue).json")
+        if ProcessInfo.processInfo.environment["OMS_UPDATE_GOLDEN"] == "1" {
+            try Data(bytes + [UInt8(ascii: "\n")]).write(to: file)
+        }
+        let golden = try Data(contentsOf: file)
+        #expect(String(decoding: bytes, as: UTF8.self) + "\n" == String(decoding: golden, as: UTF8.self))
+        let (decoded, header) = try codec.decode(topic: message.topic.name, Array(golden))
+        #expect(decoded == message)
+        #expect(header == Self.header)
+    }
+
+    @Test("there is one sample for each kind")
+    func complete() { #expect(Samples.messages.map(\.topic.kind) == TopicKind.allCases) }
+}
+
+@Suite("Envelopes")
+struct EnvelopeTests {
+    let codec = EnvelopeCodec()
+
+    private func code(_ topic: String, _ text: String) -> EnvelopeError.Code? {
+        do {
+            _ = try codec.decode(topic: topic, Array(text.utf8))
+            return nil
+        } catch { return error.code }
+    }
+
+    @Test("an empty message means that the thing is gone")
+    func empty() throws {
+        #expect(try codec.decode(topic: "sp/alpha/health", []).0 == Message(.providerHealth("alpha"), .removed))
+    }
+
+    @Test("nonsense is refused with a reason, never a trap")
+    func nonsense() {
+        let good = #"{"specversion":"1.0","id":"1","source":"s","type":"oms.wm.committed.v1","time":"2026-01-01T00:00:00Z","data":{"epoch":1,"ack_seq":2}}"#
+        #expect(code("tenant/men/wm/committed", good) == nil)
+        #expect(code("tenant/men/wm/committed", good.replacing("committed.v1", with: "committed.v2")) == .version)
+        #expect(code("tenant/men/wm/committed", good.replacing("\"1.0\"", with: "\"2.0\"")) == .version)
+        #expect(code("tenant/men/wm/committed", good.replacing("\"epoch\":1,", with: "")) == .malformed)
+        #expect(code("tenant/men/wm/committed", "{") == .malformed)
+        #expect(code("tenant/men/wm/committed", String(repeating: "[", count: 100_000)) == .malformed)
+        #expect(code("tenant/MEN/wm/committed", good) == .unknownTopic)
+        #expect(code("tenant/men/wm/committed", String(repeating: " ", count: 300_000)) == .tooLarge)
+        #expect(code("tenant/men/wm/committed", good.replacing("\"epoch\"", with: "\"new\":[1],\"epoch\"")) == nil)
+    }
+
+    @Test("a message over 256 KiB is refused by the sender")
+    func tooLarge() {
+        let event = OperatorEvent(kind: "x", text: String(repeating: "x", count: 300_000))
+        #expect(throws: EnvelopeError.self) { try codec.encode(Message(.event, .event(event)), GoldenTests.header) }
+    }
+}
