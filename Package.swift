@@ -79,7 +79,7 @@ let package = Package(
         .target(
             name: "OMSAdmin",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSBus", "OMSDev", argumentParser, logging,
+                "OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "OMSDev", argumentParser,
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
@@ -87,7 +87,7 @@ let package = Package(
         .executableTarget(name: "oms-registry", dependencies: ["RegistryService", argumentParser]),
         .executableTarget(name: "wm-fleet", dependencies: ["FleetService", argumentParser]),
         .executableTarget(name: "sp-gateway", dependencies: ["GatewayService", argumentParser]),
-        .executableTarget(name: "oms", dependencies: ["OMSAdmin"]),
+        .executableTarget(name: "oms", dependencies: ["OMSAdmin", "OMSRuntime", argumentParser]),
         .executableTarget(
             name: "reference-sp", dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
 

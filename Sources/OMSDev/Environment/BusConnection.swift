@@ -46,8 +46,8 @@ package final class BusConnection: Sendable {
     ///
     /// - Parameter persistent: Whether to try again until the deadline; else the first failure is thrown.
     package static func open(
-        _ endpoint: BusEndpoint, clientID: NodeID = uniqueID("cli"), kinds: [TopicKind], responses: Bool = false,
-        persistent: Bool = false, deadline: Duration = .seconds(5)
+        _ endpoint: BusEndpoint, clientID: NodeID = uniqueID("cli"), kinds: [TopicKind], topics: [Topic] = [],
+        responses: Bool = false, persistent: Bool = false, deadline: Duration = .seconds(5)
     ) async throws -> BusConnection {
         let loop = EventLoop(name: "bus")
         let (stream, feed) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(20_000))
@@ -81,6 +81,7 @@ package final class BusConnection: Sendable {
             }
         }
         var subscriptions = kinds.map { MQTTSubscription($0.row.filter, qos: TopicTable.subscriptionQoS($0)) }
+        subscriptions += topics.map { MQTTSubscription($0.name, qos: TopicTable.subscriptionQoS($0.kind)) }
         if responses { subscriptions.append(MQTTSubscription(Topic.response(clientID).name)) }
         await client.setSubscriptions(subscriptions)
         await client.start()

@@ -1,0 +1,96 @@
+import FoundationEssentials
+import Mosquitto
+package import OMSDev
+package import OMSModel
+import OMSProtocol
+import OMSRuntime
+
+/// An answer that says no.
+package struct RefusedError: Error, CustomStringConvertible {
+    package var problem: Problem
+
+    package var description: String { problem.detail ?? problem.title ?? problem.type }
+}
+
+/// Asks the active registry, over one connection.
+package struct OperatorClient: Sendable {
+    private let connection: BusConnection
+    private let endpoint: BusEndpoint
+    /// A lost question or answer is cheap to repeat: the registry knows the id.
+    private static let repeatAfter: Duration = .seconds(2)
+    package static let deadline: Duration = .seconds(5)
+
+    package static func with<Value: Sendable>(
+        _ endpoint: BusEndpoint, _ body: (OperatorClient) async throws -> Value
+    ) async throws -> Value {
+        let connection = try await BusConnection.open(endpoint, kinds: [], responses: true)
+        do {
+            let value = try await body(OperatorClient(connection: connection, endpoint: endpoint))
+            await connection.close()
+            return value
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+
+    package func query(_ method: String, _ params: [String: JSONValue] = [:]) async throws -> JSONValue {
+        try await ask(.query, method, .object(params), deadline: Self.deadline)
+    }
+
+    /// Changes take a while longer: they are answered after the commit.
+    package func command(_ method: String, _ params: [String: JSONValue]) async throws -> JSONValue {
+        try await ask(.command, method, .object(params), deadline: .seconds(15))
+    }
+
+    private func ask(_ topic: Topic, _ method: String, _ params: JSONValue, deadline: Duration) async throws -> JSONValue {
+        let request = ClientRequest(
+            id: BusConnection.uniqueID("q").text, client: connection.clientID, method: method, params: params)
+        let connection = connection
+        let response = try await withThrowingTaskGroup(of: ClientResponse?.self) { group in
+            group.addTask {
+                for await event in connection.events {
+                    if case .message(let message, _) = event, case .response(let response) = message.payload,
+                        response.id == request.id
+                    {
+                        return response
+                    }
+                }
+                return nil
+            }
+            group.addTask {
+                try await send(topic, request)
+                try await Task.sleep(for: Self.repeatAfter)
+                try await send(topic, request)
+                try await Task.sleep(for: deadline - Self.repeatAfter)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+        guard let response else {
+            throw DevError(
+                "no answer from the registry within \(deadline.components.seconds) s; is oms-registry running and "
+                    + "connected to the broker at \(endpoint.host):\(endpoint.port)?")
+        }
+        guard (200..<300).contains(response.status), response.error == nil else {
+            throw RefusedError(
+                problem: response.error ?? Problem(.internal, "the registry answered \(response.status) without a reason"))
+        }
+        return response.result ?? .null
+    }
+
+    private func send(_ topic: Topic, _ request: ClientRequest) async throws {
+        do {
+            try await connection.send(Message(topic, .request(request)), id: request.id)
+        } catch let error as MQTTError {
+            guard case .refused(let code) = error.code else { throw error }
+            if code == 0x87 {
+                throw DevError(
+                    "the broker does not let the user '\(endpoint.user)' write to \(topic.name); "
+                        + "use another user, such as admin, with --mqtt-user")
+            }
+            throw error
+        }
+    }
+}

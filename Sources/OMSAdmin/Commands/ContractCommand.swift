@@ -1,0 +1,24 @@
+import ArgumentParser
+import OMSProtocol
+
+/// Prints the files that are made from the code; `Scripts` and tests compare them with the committed copies.
+struct ContractCommand: ParsableCommand {
+    enum Part: String, ExpressibleByArgument, CaseIterable {
+        case acl, topics
+        case mosquittoConf = "mosquitto-conf"
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "contract", abstract: "Prints a file made from the code: acl, mosquitto-conf, topics.",
+        shouldDisplay: false)
+
+    @Argument var part: Part
+
+    func run() {
+        switch part {
+        case .acl: print(AccessControlList.render(), terminator: "")
+        case .mosquittoConf: print(BrokerProfile.container.render(), terminator: "")
+        case .topics: print(TopicDocument.render(), terminator: "")
+        }
+    }
+}

@@ -1,0 +1,19 @@
+package import ArgumentParser
+
+/// The operator's command.
+package struct OMSCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "oms",
+        abstract: "Operates an Operations Management System: tenants, their services and the Service Providers.",
+        discussion: """
+            The commands speak to the active registry over MQTT. Where the broker is, and who you are to it, is taken \
+            from the options or from OMS_MQTT_HOST, OMS_MQTT_PORT, OMS_MQTT_USER and OMS_MQTT_PASSWORD_FILE.
+            Begin with 'oms dev --demo --example examples/open-bandit'.
+            """,
+        subcommands: [
+            DevCommand.self, ApplyCommand.self, StatusCommand.self, GetCommand.self, WhyCommand.self, WatchCommand.self,
+            ResultCommand.self, ContractCommand.self,
+        ])
+
+    package init() {}
+}

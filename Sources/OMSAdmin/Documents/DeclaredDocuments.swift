@@ -1,0 +1,75 @@
+import OMSCore
+package import OMSDev
+package import OMSModel
+
+/// What `oms apply` sends: the documents of some files, checked here as the registry will check them again.
+package struct DeclaredDocuments: Sendable {
+    package var files: [YAMLFile]
+
+    /// - Throws: `DevError` with one line `file:line: /field: what is wrong` per mistake.
+    package init(paths: [String], variables: @escaping (String) -> String?) throws {
+        files = try paths.map { try YAMLFile(contentsOf: $0, variables: variables) }
+        try check()
+    }
+
+    package init(files: [YAMLFile]) throws {
+        self.files = files
+        try check()
+    }
+
+    private func check() throws {
+        if all.isEmpty {
+            throw DevError("nothing to apply: \(files.map(\.path).joined(separator: ", ")) holds no document (kind, name, spec)")
+        }
+        let errors = all.enumerated().flatMap { index, entry in
+            DocumentReader.read(entry.document.value).errors.map {
+                FieldError(pointer: "/documents/\(index)\($0.pointer)", detail: $0.detail)
+            }
+        }
+        if !errors.isEmpty { throw DevError(sentence(errors)) }
+    }
+
+    private var all: [(file: YAMLFile, document: YAMLFile.Document)] {
+        files.flatMap { file in file.documents.map { (file, $0) } }
+    }
+
+    package var values: [JSONValue] { all.map(\.document.value) }
+    package var parsed: [OMSModel.Document] { all.compactMap { DocumentReader.read($0.document.value).document } }
+
+    /// - Parameter errors: With pointers that begin at the request, `/documents/3/spec/base_url`.
+    package func sentence(_ errors: [FieldError]) -> String {
+        let lines = errors.map { error -> (String, Int, String) in
+            let parts = error.pointer.split(separator: "/", maxSplits: 2)
+            guard parts.count >= 2, parts[0] == "documents", let index = Int(parts[1]), all.indices.contains(index) else {
+                return (files.first?.path ?? "", 0, "\(error.pointer): \(error.detail)")
+            }
+            let pointer = parts.count > 2 ? "/" + parts[2] : ""
+            let (file, document) = all[index]
+            return (file.path, document.line(of: pointer), "\(pointer.isEmpty ? "/" : pointer): \(error.detail)")
+        }
+        return lines.map { "\($0.0):\($0.1): \($0.2)" }.joined(separator: "\n")
+    }
+
+    /// Sends everything as one request, which the registry applies whole or not at all.
+    package func apply(over endpoint: BusEndpoint) async throws -> [Applied] {
+        do {
+            let result = try await OperatorClient.with(endpoint) {
+                try await $0.command("apply", ["documents": .array(values)])
+            }
+            return (result["documents"]?.arrayValue ?? []).map { row in
+                Applied(
+                    kind: row["kind"]?.stringValue ?? "?", name: row["name"]?.stringValue ?? "?",
+                    change: row["change"]?.stringValue ?? "?")
+            }
+        } catch let error as RefusedError {
+            guard let fields = error.problem.errors, !fields.isEmpty else { throw error }
+            throw DevError(sentence(fields))
+        }
+    }
+
+    package struct Applied: Sendable {
+        package var kind: String
+        package var name: String
+        package var change: String
+    }
+}
