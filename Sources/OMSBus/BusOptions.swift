@@ -52,7 +52,8 @@ package enum SecretFile {
     /// The first line of a file.
     package static func read(_ path: String, option: String) throws -> String {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw OptionError("\(option): cannot read '\(path)'; it must be a readable file whose first line is the secret")
+            throw OptionError(
+                "\(option): cannot read '\(path)'; it must be a readable file whose first line is the secret")
         }
         let text = String(decoding: data, as: UTF8.self)
         guard let line = text.split(whereSeparator: \.isNewline).first, !line.isEmpty else {

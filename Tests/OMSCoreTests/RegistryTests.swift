@@ -25,13 +25,18 @@ struct RegistryBench {
                 switch effect {
                 case .publish(let message):
                     sent.append(message)
-                    if answersBeats, case .heartbeat(let beat) = message.payload, case .wmHeartbeat(let tenant) = message.topic {
-                        let status = Self.status(beat.beat, epoch: beat.epoch, generation: registry.tenants[tenant]?.generation ?? 0)
+                    if answersBeats, case .heartbeat(let beat) = message.payload,
+                        case .wmHeartbeat(let tenant) = message.topic
+                    {
+                        let status = Self.status(
+                            beat.beat, epoch: beat.epoch, generation: registry.tenants[tenant]?.generation ?? 0)
                         events.append(.received(Message(.wmStatus(tenant), .wmStatus(status))))
                     }
                 case .store(let ticket, let request):
                     requests.append(request)
-                    if case .commit = request, holdsCommits { held.append((ticket, request)) } else {
+                    if case .commit = request, holdsCommits {
+                        held.append((ticket, request))
+                    } else {
                         events.append(.stored(ticket: ticket, answer(request)))
                     }
                 }
@@ -41,7 +46,8 @@ struct RegistryBench {
 
     static func status(_ beat: Int, epoch: Int, generation: Int) -> WMStatus {
         WMStatus(
-            beat: beat, epoch: epoch, fleet: "f1", boot: 1, state: .active, generation: generation, seq: 0, uptimeSeconds: 1,
+            beat: beat, epoch: epoch, fleet: "f1", boot: 1, state: .active, generation: generation, seq: 0,
+            uptimeSeconds: 1,
             jobs: [:], active: [], waiting: [])
     }
 
@@ -52,9 +58,12 @@ struct RegistryBench {
             return .applied(
                 documents.map {
                     switch $0 {
-                    case .provider(let id, _): AppliedDocument(kind: "Provider", name: id.text, change: .created, version: 1)
-                    case .scenario(let id, _): AppliedDocument(kind: "Scenario", name: id.text, change: .created, version: 1)
-                    case .tenant(let id, _): AppliedDocument(kind: "Tenant", name: id.text, change: .created, version: 1)
+                    case .provider(let id, _):
+                        AppliedDocument(kind: "Provider", name: id.text, change: .created, version: 1)
+                    case .scenario(let id, _):
+                        AppliedDocument(kind: "Scenario", name: id.text, change: .created, version: 1)
+                    case .tenant(let id, _):
+                        AppliedDocument(kind: "Tenant", name: id.text, change: .created, version: 1)
                     }
                 })
         case .savePlan: return .saved
@@ -76,7 +85,11 @@ struct RegistryBench {
     }
 
     mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {
-        feed(.received(Message(topic, .presence(Presence(state: state, boot: boot, since: at(now).wall, release: "t", protocols: [1])))))
+        feed(
+            .received(
+                Message(
+                    topic,
+                    .presence(Presence(state: state, boot: boot, since: at(now).wall, release: "t", protocols: [1])))))
     }
 
     mutating func health(_ status: Health.Status) {
@@ -100,7 +113,10 @@ struct RegistryBench {
 
     static let documents: [JSONValue] = [
         ["kind": "Provider", "name": "alpha", "spec": ["base_url": "http://sp"]],
-        ["kind": "Scenario", "name": "s", "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 60]]]]],
+        [
+            "kind": "Scenario", "name": "s",
+            "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 60]]]],
+        ],
         ["kind": "Tenant", "name": "men", "spec": ["scenarios": ["s"]]],
     ]
 
@@ -150,10 +166,14 @@ struct RegistryBench {
         let entry = JournalEntry(reason: ReasonRecord(subject: "s", since: at(0).wall, cleared: true))
         feed(
             .received(
-                Message(.wmJournal("men"), .journal(Journal(epoch: epoch, firstSeq: first, entries: Array(repeating: entry, count: count))))))
+                Message(
+                    .wmJournal("men"),
+                    .journal(Journal(epoch: epoch, firstSeq: first, entries: Array(repeating: entry, count: count))))))
     }
 
-    var committed: [Int] { sent.compactMap { if case .committed(let committed) = $0.payload { committed.ackSeq } else { nil } } }
+    var committed: [Int] {
+        sent.compactMap { if case .committed(let committed) = $0.payload { committed.ackSeq } else { nil } }
+    }
     var beats: [Heartbeat] { sent.compactMap { if case .heartbeat(let beat) = $0.payload { beat } else { nil } } }
 }
 
@@ -225,7 +245,9 @@ struct RegistryTests {
         bench.journal(9, 2)
         #expect(bench.committed.isEmpty)
         #expect(
-            bench.held.map { if case .commit(_, let journal) = $0.request { [journal.firstSeq, journal.entries.count] } else { [] } }
+            bench.held.map {
+                if case .commit(_, let journal) = $0.request { [journal.firstSeq, journal.entries.count] } else { [] }
+            }
                 == [[1, 3], [4, 2]])
         bench.feed(.stored(ticket: bench.held[0].ticket, .committed(3)))
         #expect(bench.committed == [3])
@@ -244,10 +266,15 @@ struct RegistryTests {
     @Test("a provider that is unwell for a moment changes no plan; for long it does, and coming back changes it back")
     func hysteresis() {
         var bench = RegistryBench.active()
-        let plans = { (bench: RegistryBench) in bench.requests.filter { if case .savePlan = $0 { true } else { false } }.count }
+        let plans = { (bench: RegistryBench) in
+            bench.requests.filter { if case .savePlan = $0 { true } else { false } }.count
+        }
         bench.apply([
             ["kind": "Provider", "name": "beta", "spec": ["base_url": "http://b"]],
-            ["kind": "Scenario", "name": "s", "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 60]]]]],
+            [
+                "kind": "Scenario", "name": "s",
+                "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 60]]]],
+            ],
         ])
         let before = plans(bench)
         bench.health(.unreachable)
@@ -255,10 +282,16 @@ struct RegistryTests {
         bench.health(.pass)
         bench.pass(60_000)
         #expect(plans(bench) == before)
-        #expect(!bench.sent.contains { if case .event(let event) = $0.payload { event.kind == "tenant.no-scenario" } else { false } })
+        #expect(
+            !bench.sent.contains {
+                if case .event(let event) = $0.payload { event.kind == "tenant.no-scenario" } else { false }
+            })
         bench.health(.unreachable)
         bench.pass(31_000)
-        #expect(bench.sent.contains { if case .event(let event) = $0.payload { event.kind == "tenant.no-scenario" } else { false } })
+        #expect(
+            bench.sent.contains {
+                if case .event(let event) = $0.payload { event.kind == "tenant.no-scenario" } else { false }
+            })
         #expect(bench.controls().isEmpty, "a Work Manager without a better plan goes on")
     }
 
@@ -266,7 +299,10 @@ struct RegistryTests {
     func reconfigure() {
         var bench = RegistryBench.active()
         var changed = RegistryBench.documents
-        changed[1] = ["kind": "Scenario", "name": "s", "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 30]]]]]
+        changed[1] = [
+            "kind": "Scenario", "name": "s",
+            "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 30]]]],
+        ]
         bench.apply(changed)
         bench.pass(200)
         let first = bench.controls()
@@ -293,15 +329,22 @@ struct RegistryTests {
             tenant: "men", generation: 3, scenario: "s",
             services: [
                 ServicePlan(
-                    id: "harvest", type: "harvest", frequency: Frequency(everySeconds: 60), after: [], anchor: at(0).wall,
+                    id: "harvest", type: "harvest", frequency: Frequency(everySeconds: 60), after: [],
+                    anchor: at(0).wall,
                     timeoutSeconds: 300, deadlineSeconds: 660, maxAttempts: 2,
                     providers: [ProviderChoice(provider: "alpha", service: "h")], merge: MergeRule(strategy: .first))
             ])
         bench.snapshot = Snapshot(
             providers: ["alpha": (ProviderSpec(baseURL: "http://sp"), 1)],
-            scenarios: ["s": ScenarioSpec(services: ["harvest": ServiceSpec(type: "harvest", frequency: Frequency(everySeconds: 60))])],
+            scenarios: [
+                "s": ScenarioSpec(services: [
+                    "harvest": ServiceSpec(type: "harvest", frequency: Frequency(everySeconds: 60))
+                ])
+            ],
             tenants: ["men": TenantSpec(scenarios: ["s"])],
-            managers: ["men": StoredManager(epoch: 5, since: at(0).wall, fleet: "f1", boot: 1, ackSeq: 7, config: config)])
+            managers: [
+                "men": StoredManager(epoch: 5, since: at(0).wall, fleet: "f1", boot: 1, ackSeq: 7, config: config)
+            ])
         // Retained state comes before the database has answered.
         bench.catalog()
         bench.health(.pass)
@@ -323,13 +366,23 @@ struct RegistryTests {
         var bench = RegistryBench.active()
         bench.apply([
             ["kind": "Tenant", "name": "x", "spec": ["scenarios": ["nowhere"]]],
-            ["kind": "Scenario", "name": "y", "spec": ["services": ["a": ["type": "t", "frequency": ["once": true], "providers": ["only": ["zeta"]]]]]],
+            [
+                "kind": "Scenario", "name": "y",
+                "spec": [
+                    "services": ["a": ["type": "t", "frequency": ["once": true], "providers": ["only": ["zeta"]]]]
+                ],
+            ],
         ])
         let response = bench.responses()[0]
         #expect(response.status == 422)
-        #expect(response.error?.errors?.map(\.pointer) == ["/documents/0/spec/scenarios/0", "/documents/1/spec/services/a/providers/only/0"])
-        #expect(!bench.requests.contains { if case .apply(let documents, _) = $0 { documents.count == 2 } else { false } })
-        bench.feed(.received(Message(.command, .request(ClientRequest(id: "z", client: "c", method: "explode", params: [:])))))
+        #expect(
+            response.error?.errors?.map(\.pointer) == [
+                "/documents/0/spec/scenarios/0", "/documents/1/spec/services/a/providers/only/0",
+            ])
+        #expect(
+            !bench.requests.contains { if case .apply(let documents, _) = $0 { documents.count == 2 } else { false } })
+        bench.feed(
+            .received(Message(.command, .request(ClientRequest(id: "z", client: "c", method: "explode", params: [:])))))
         #expect(bench.responses().last?.status == 400)
     }
 
@@ -351,14 +404,16 @@ struct RegistryTests {
 
 @Suite("The fleet")
 struct FleetTests {
-    private func control(_ command: WMControl.Command, epoch: Int, boot: Int64 = 3, generation: Int = 1) -> Fleet.Event {
+    private func control(_ command: WMControl.Command, epoch: Int, boot: Int64 = 3, generation: Int = 1) -> Fleet.Event
+    {
         .received(
             Message(
                 .wmControl("men"),
                 .wmControl(
                     WMControl(
                         id: "\(epoch)", command: command, epoch: epoch, fleet: "f1", boot: boot, generation: generation,
-                        config: command == .shutdown ? nil : Fixture.config(Fixture.plan("harvest"), generation: generation)))))
+                        config: command == .shutdown
+                            ? nil : Fixture.config(Fixture.plan("harvest"), generation: generation)))))
     }
 
     private func phases(_ effects: [Fleet.Effect]) -> [WMAck.Phase] {
@@ -381,7 +436,9 @@ struct FleetTests {
         effects = fleet.receive(.subscribed("men"), at: at(1))
         #expect(phases(effects) == [.done])
         #expect(submits(effects) == 1)
-        #expect(phases(fleet.receive(control(.bootstrap, epoch: 1), at: at(2))) == [.done], "repeated: answered, not restarted")
+        #expect(
+            phases(fleet.receive(control(.bootstrap, epoch: 1), at: at(2))) == [.done],
+            "repeated: answered, not restarted")
         #expect(fleet.hosted == ["men": 1])
     }
 
@@ -415,7 +472,9 @@ struct FleetTests {
         _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
         _ = fleet.receive(.subscribed("men"), at: at(0))
         let epoch = WMEpoch(epoch: 2, fleet: "f2", generation: 1, since: at(0).wall)
-        #expect(fleet.receive(.received(Message(.wmEpoch("men"), .wmEpoch(epoch))), at: at(5)).contains(.unsubscribe("men")))
+        #expect(
+            fleet.receive(.received(Message(.wmEpoch("men"), .wmEpoch(epoch))), at: at(5)).contains(.unsubscribe("men"))
+        )
         #expect(fleet.hosted.isEmpty)
     }
 
