@@ -96,7 +96,14 @@ let package = Package(
         .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
         .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
         .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
-        .testTarget(name: "IntegrationTests", dependencies: ["OMSDev", "OMSStore", "OMSAdmin", "OMSBus"]),
+        .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSDev", "OMSModel", "OMSProtocol"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev", "OMSStore", "OMSAdmin", "OMSBus",
+                "CSystem",
+            ]
+        ),
     ]
 )
 
