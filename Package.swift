@@ -109,7 +109,15 @@ let package = Package(
         .testTarget(
             name: "ReferenceProviderTests",
             dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
-        .testTarget(name: "IntegrationTests", dependencies: ["OMSDev", "OMSStore", "OMSAdmin", "OMSBus"]),
+        .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSDev", "OMSModel", "OMSProtocol"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev", "OMSStore", "OMSAdmin",
+                "OMSBus",
+                "CSystem",
+            ]
+        ),
     ]
 )
 

@@ -1,0 +1,190 @@
+import CSystem
+import Foundation
+import Glibc
+import Mosquitto
+import OMSDev
+import OMSModel
+import OMSProtocol
+import OMSRuntime
+import Postgres
+import Testing
+
+/// Real servers, no services.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ServerTests {
+    private func options(data: String? = nil) -> DevOptions {
+        var options = DevOptions()
+        options.extent = .servers
+        options.dataFolder = data
+        return options
+    }
+
+    @Test func theBrokerEnforcesTheTopicTable() async throws {
+        try await DevEnvironment.with(options()) { environment in
+            let control = MQTTMessage(topic: "tenant/x/wm/control", payload: Array("{}".utf8))
+            for role in Role.allCases {
+                let code = try await publish(control, environment.bus(role), user: role.rawValue)
+                #expect(code == (role == .registry ? 0 : 0x87), "\(role)")
+            }
+            let query = MQTTMessage(topic: "oms/query", payload: Array("{}".utf8))
+            #expect(try await publish(query, environment.bus(.monitor), user: "monitor") == 0)
+        }
+    }
+
+    @Test func strangersAreRefused() async throws {
+        try await DevEnvironment.with(options()) { environment in
+            let endpoint = environment.bus(.monitor)
+            await #expect(throws: (any Error).self) { try await publish(nil, endpoint, user: nil) }
+            var wrong = endpoint
+            wrong.password = "wrong"
+            do {
+                _ = try await BusConnection.open(wrong, kinds: [])
+                Issue.record("accepted")
+            } catch {
+                #expect("\(error)".contains("refused the user 'monitor'"))
+            }
+        }
+    }
+
+    @Test func aKeptFolderIsUsedAgainAndBelongsToOneAtATime() async throws {
+        let path = "/tmp/oms-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try await DevEnvironment.with(options(data: path)) { environment in
+            try await onDatabase(environment.postgresConfiguration()) { connection in
+                try await connection.execute(script: "CREATE TABLE kept (x int); INSERT INTO kept VALUES (42)")
+            }
+            do {
+                try await DevEnvironment.with(options(data: path)) { _ in Issue.record("two on one folder") }
+            } catch {
+                #expect("\(error)".contains("is in use by another 'oms dev' (process \(getpid()))"))
+            }
+        }
+        try await DevEnvironment.with(options(data: path)) { environment in
+            try await onDatabase(environment.postgresConfiguration()) { connection in
+                #expect(try await connection.query("SELECT x FROM kept").rows.first?[0] == "42")
+            }
+        }
+    }
+
+    @Test func theReporterCannotWrite() async throws {
+        try await DevEnvironment.with(options()) { environment in
+            try await onDatabase(environment.reporterConfiguration()) { connection in
+                do {
+                    try await connection.query("CREATE TEMP TABLE t (x int)")
+                    Issue.record("created")
+                } catch let error as PostgresError {
+                    #expect(error.sqlState == "25006")  // read-only transaction
+                }
+                #expect(try await connection.query("SHOW statement_timeout").rows.first?[0] != nil)
+            }
+        }
+    }
+
+    @Test func aKilledServerComesBackOnTheSamePort() async throws {
+        try await DevEnvironment.with(options()) { environment in
+            let port = environment.mqttPort
+            await environment.kill("mosquitto", SIGKILL)
+            let bus = try await BusConnection.open(
+                environment.bus(.monitor), kinds: [], persistent: true, deadline: .seconds(10))
+            await bus.close()
+            #expect(environment.mqttPort == port)
+            #expect(await environment.supervisor.restarts(of: "mosquitto") == 1)
+        }
+    }
+
+    /// kill -9 of the supervisor: the kernel and PostgreSQL's own rules must end everything.
+    @Test func killingTheSupervisorLeavesNoProcessBehind() async throws {
+        let path = "/tmp/oms-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let logs = try DataFolder(nil)
+        defer {
+            try? FileManager.default.removeItem(atPath: path)
+            logs.unlock()
+            logs.remove()
+        }
+        let loop = EventLoop(name: "supervisor")
+        let supervisor = ProcessSupervisor(loop: loop)
+        var spec = ChildSpec(
+            name: "oms", executable: try Executables.own("oms"), arguments: ["dev", "--servers-only", "--data", path],
+            logFile: logs.log("oms"))
+        spec.restart = .never
+        try await supervisor.start(spec)
+        let isReady = try await Attempts.until(deadline: .seconds(60)) {
+            (DataFolder.read(path + "/oms-dev.json") ?? "").contains("\"state\" : \"ready\"") ? true : nil
+        }
+        #expect(isReady == true, "\(DataFolder.read(spec.logFile) ?? "")")
+
+        let children = try Self.pids(ofProcessesNaming: path)
+        #expect(children.count >= 3)  // oms, mosquitto, postgres; PostgreSQL's workers name no folder
+        let workers = Self.descendants(of: children)
+        let watched = (children.union(workers)).compactMap { pid -> (pid: Int32, descriptor: Int32)? in
+            let descriptor = oms_pidfd_open(pid)
+            return descriptor >= 0 ? (pid, descriptor) : nil
+        }
+        #expect(watched.count >= 7)
+        await supervisor.kill("oms", SIGKILL)
+        let deadline = MonotonicClock.milliseconds + 5_000
+        for (pid, descriptor) in watched {
+            var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let count = poll(&polled, 1, Int32(max(0, deadline - MonotonicClock.milliseconds)))
+            #expect(count == 1, "process \(pid) survived")
+            close(descriptor)
+        }
+        await supervisor.stopAll()
+        loop.shutdown()
+    }
+
+    // MARK: Helpers
+
+    /// The PUBACK's reason code.
+    @discardableResult
+    private func publish(_ message: MQTTMessage?, _ endpoint: BusEndpoint, user: String?) async throws -> Int {
+        let loop = EventLoop(name: "test")
+        let configuration = MQTTConfiguration(
+            host: endpoint.host, port: endpoint.port, clientID: "test-\(UInt32.random(in: 0 ... .max))", username: user,
+            password: user == nil ? nil : endpoint.password)
+        let client = MQTTClient(loop: loop, configuration: configuration) { _ in }
+        await client.start()
+        defer { HelperThread.run(name: "end") { loop.shutdown() } }
+        do {
+            try await client.waitUntilConnected(deadline: .seconds(3))
+            if let message { try await client.publish(message) }
+            await client.disconnect()
+            return 0
+        } catch let error as MQTTError {
+            await client.disconnect()
+            if case .refused(let code) = error.code { return code }
+            throw error
+        }
+    }
+
+    private func onDatabase(
+        _ configuration: PostgresConfiguration, _ body: (PostgresConnection) async throws -> Void
+    ) async throws {
+        let thread = PinnedThread(name: "test-postgres")
+        let connection = PostgresConnection(thread: thread)
+        do {
+            try await connection.connect(configuration)
+            try await body(connection)
+        } catch {
+            Issue.record(error)
+        }
+        await connection.close()
+        HelperThread.run(name: "end") { thread.shutdown() }
+    }
+
+    private static func allPIDs() -> [Int32] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+    }
+
+    private static func pids(ofProcessesNaming path: String) throws -> Set<Int32> {
+        Set(allPIDs().filter { (DataFolder.read("/proc/\($0)/cmdline") ?? "").contains(path) })
+    }
+
+    private static func descendants(of parents: Set<Int32>) -> Set<Int32> {
+        Set(
+            allPIDs().filter { pid in
+                let fields =
+                    (DataFolder.read("/proc/\(pid)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
+                return fields.count > 1 && Int32(fields[1]).map(parents.contains) == true
+            })
+    }
+}
