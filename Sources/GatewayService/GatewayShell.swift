@@ -21,8 +21,14 @@ package actor GatewayShell {
     private let encoder = JSONEncoder()
     private var bus: Bus?
     private var timer = WakeTimer()
+    /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
+    private let observer: (@Sendable (Gateway.Effect) -> Void)?
 
-    init(loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, logger: Logger) {
+    init(
+        loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, logger: Logger,
+        observer: (@Sendable (Gateway.Effect) -> Void)? = nil
+    ) {
+        self.observer = observer
         self.loop = loop
         self.core = core
         self.pool = pool
@@ -52,6 +58,9 @@ package actor GatewayShell {
         pool.shutdown()
     }
 
+    /// An event that did not come from the bus.
+    func feed(_ event: Gateway.Event) { perform(core.receive(event, at: ServiceHost.now)) }
+
     private func received(_ event: BusEvent) {
         switch event {
         case .connected: perform(core.receive(.connected, at: ServiceHost.now))
@@ -62,6 +71,7 @@ package actor GatewayShell {
 
     private func perform(_ effects: [Gateway.Effect]) {
         for effect in effects {
+            observer?(effect)
             switch effect {
             case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
             case .call(let call): make(call)

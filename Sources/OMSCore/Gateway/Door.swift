@@ -41,10 +41,10 @@ struct Door: Sendable {
 
     static let maxWaiting = 20_000
     static let openAfterFailures = 5
-    static let probeMilliseconds: Int64 = 5_000
-    static let servicesMilliseconds: Int64 = 30_000
+    let timing: GatewayTiming
 
-    init(provider: ProviderID, spec: ProviderSpec, version: Int) {
+    init(provider: ProviderID, spec: ProviderSpec, version: Int, timing: GatewayTiming) {
+        self.timing = timing
         self.provider = provider
         self.spec = spec
         self.version = version
@@ -131,7 +131,7 @@ struct Door: Sendable {
 
     private mutating func open(at now: Moment) {
         circuit = .open
-        nextStatus = now.monotonic + Self.probeMilliseconds
+        nextStatus = now.monotonic + timing.probeMilliseconds
     }
 
     func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {

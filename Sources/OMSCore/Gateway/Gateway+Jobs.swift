@@ -76,7 +76,7 @@ extension Gateway {
         if job.state == .submitting, let deadline = job.request?.deadline, now.wall >= deadline {
             return passDeadline(job, at: now)
         }
-        if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= Self.quietMilliseconds {
+        if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= timing.quietMilliseconds {
             job.next = (.read, now.monotonic)
         }
         guard let next = job.next, now.monotonic >= next.at, door.circuit == .closed else {

@@ -27,7 +27,7 @@ extension Gateway {
 
     mutating func tookCatalog(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
         doors[provider]?.servicesInFlight = false
-        doors[provider]?.nextServices = now.monotonic + Door.servicesMilliseconds
+        doors[provider]?.nextServices = now.monotonic + timing.servicesMilliseconds
         if case .answered(_, _, let etag, .services(let list)) = answer {
             doors[provider]?.catalog = Catalog(
                 gateway: id, fetched: now.wall, etag: etag, stale: false, services: list.services)
@@ -37,7 +37,7 @@ extension Gateway {
             return
         } else {
             // The old catalogue stands, marked stale; ask again sooner.
-            doors[provider]?.nextServices = now.monotonic + 2_000
+            doors[provider]?.nextServices = now.monotonic + min(2_000, timing.servicesMilliseconds)
             guard doors[provider]?.catalog?.stale == false else { return }
             doors[provider]?.catalog?.stale = true
         }
@@ -48,11 +48,12 @@ extension Gateway {
         doors[provider]?.statusInFlight = false
         // Soon again while something is wrong or nothing is known, else at leisure.
         let healthy = doors[provider]?.failures == 0
-        doors[provider]?.nextStatus = now.monotonic + (healthy ? Door.probeMilliseconds : 1_000)
+        doors[provider]?.nextStatus =
+            now.monotonic + (healthy ? timing.probeMilliseconds : min(1_000, timing.probeMilliseconds))
         guard case .answered(_, _, _, .status(let report)) = answer else {
             if doors[provider]?.circuit != .closed {
                 doors[provider]?.circuit = .open
-                doors[provider]?.nextStatus = now.monotonic + Door.probeMilliseconds
+                doors[provider]?.nextStatus = now.monotonic + timing.probeMilliseconds
             }
             return
         }

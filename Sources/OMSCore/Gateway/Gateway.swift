@@ -34,6 +34,7 @@ package struct Gateway: Sendable {
     package let boot: Int64
     let release: String
     let since: Timestamp
+    let timing: GatewayTiming
 
     var doors: [ProviderID: Door] = [:]
     var jobs: [JobID: GatewayJob] = [:]
@@ -48,10 +49,11 @@ package struct Gateway: Sendable {
 
     static let maxEnded = 20_000
     static let keepEndedMilliseconds: Int64 = 3_600_000
-    /// An open job that neither the sweep nor an answer mentioned for so long is read by itself.
-    static let quietMilliseconds: Int64 = 30_000
 
-    package init(id: NodeID, boot: Int64, release: String, seed: UInt64, at now: Moment) {
+    package init(
+        id: NodeID, boot: Int64, release: String, seed: UInt64, timing: GatewayTiming = GatewayTiming(), at now: Moment
+    ) {
+        self.timing = timing
         self.id = id
         self.boot = boot
         self.release = release
@@ -121,7 +123,7 @@ package struct Gateway: Sendable {
                 return acknowledge(control, Problem(.badRequest, "field spec is missing"))
             }
             if doors[provider] == nil {
-                doors[provider] = Door(provider: provider, spec: spec, version: control.version)
+                doors[provider] = Door(provider: provider, spec: spec, version: control.version, timing: timing)
                 effects.append(.subscribe(provider))
                 effects.append(.report(.attached(provider)))
             } else if doors[provider]?.version != control.version {
@@ -162,7 +164,7 @@ package struct Gateway: Sendable {
     mutating func call(_ kind: ProviderCall.Kind, _ door: Door, tenant: TenantID? = nil, epoch: Int? = nil) {
         let call = ProviderCall(
             id: nextCall, provider: door.provider, baseURL: door.spec.baseURL, credential: door.spec.credential,
-            kind: kind, tenant: tenant, epoch: epoch)
+            kind: kind, tenant: tenant, epoch: epoch, timeout: timing.callLimit(kind))
         nextCall += 1
         calls[call.id] = call
         effects.append(.call(call))
@@ -181,7 +183,10 @@ package struct Gateway: Sendable {
 
     mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {
         if let afterSeconds { return now.monotonic + Int64(afterSeconds) * 1000 }
-        return now.monotonic + Retry.delay(attempt: attempt, base: 500, cap: 30_000, using: &generator)
+        return now.monotonic
+            + Retry.delay(
+                attempt: attempt, base: timing.backoffBaseMilliseconds, cap: timing.backoffCapMilliseconds,
+                using: &generator)
     }
 
     private mutating func forgetEnded(at now: Moment) {
