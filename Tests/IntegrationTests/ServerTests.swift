@@ -53,14 +53,15 @@ import Testing
                 try await connection.execute(script: "CREATE TABLE kept (x int); INSERT INTO kept VALUES (42)")
             }
             do {
-                try await DevEnvironment.with(options(data: path)) { _ in Issue.record("two on one folder") }
+                _ = try await DevEnvironment.with(options(data: path)) { _ in Issue.record("two on one folder") }
             } catch {
                 #expect("\(error)".contains("is in use by another 'oms dev' (process \(getpid()))"))
             }
         }
         try await DevEnvironment.with(options(data: path)) { environment in
             try await onDatabase(environment.postgresConfiguration()) { connection in
-                #expect(try await connection.query("SELECT x FROM kept").rows.first?[0] == "42")
+                let rows = try await connection.query("SELECT x FROM kept").rows
+                #expect(rows.first?[0] == "42")
             }
         }
     }
@@ -74,7 +75,8 @@ import Testing
                 } catch let error as PostgresError {
                     #expect(error.sqlState == "25006")  // read-only transaction
                 }
-                #expect(try await connection.query("SHOW statement_timeout").rows.first?[0] != nil)
+                let rows = try await connection.query("SHOW search_path").rows
+                #expect(rows.first?[0] == "report")
             }
         }
     }

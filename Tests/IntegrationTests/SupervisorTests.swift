@@ -99,8 +99,10 @@ import Testing
             }
             // 0, 1, 2 and the one that ls itself reads the folder with
             #expect(lines.first == "4")
-            #expect(lines.dropFirst().first == "0000000000000000")
-            #expect(lines.dropFirst(2).first == "0000000000000000")
+            #expect(lines.dropFirst().first == "0000000000000000")  // blocked
+            // Ignored: nothing but glibc's own two, which no program can change, if whoever runs the tests ignores them.
+            let ignored = lines.dropFirst(2).first.flatMap { $0 }.flatMap { UInt64($0, radix: 16) }
+            #expect(ignored.map { $0 & ~0x1_8000_0000 } == 0)
             #expect(lines.last == "[]")
         }
     }

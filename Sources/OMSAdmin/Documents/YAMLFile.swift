@@ -37,7 +37,9 @@ package struct YAMLFile: Sendable {
         self.path = path
         documents = []
         do {
-            for node in try Yams.compose_all(yaml: text) {
+            // Not `compose_all`, whose sequence ends quietly at the first error.
+            let parser = try Yams.Parser(yaml: text)
+            while let node = try parser.nextRoot() {
                 if case .scalar(let scalar) = node, scalar.string.isEmpty { continue }  // an empty document
                 var reader = NodeReader(path: path, variables: variables)
                 let value = try reader.value(of: node, at: "", depth: 0)

@@ -62,6 +62,9 @@ package struct Board: Sendable {
             providers[provider] = health
             if before == health.status { return [] }
             return ["provider \(provider): \(health.status.rawValue)" + (health.error?.detail.map { " (\($0))" } ?? "")]
+        // What the topics themselves tell comes from them: the registry's word for it may be missing or late.
+        case (.event, .event(let event)) where event.kind == "wm.active" || event.kind.hasPrefix("provider."):
+            return []
         case (.event, .event(let event)): return [event.text]
         default: return []
         }

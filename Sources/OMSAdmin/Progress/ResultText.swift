@@ -21,7 +21,7 @@ enum ResultText {
                 lines += Table.render(Array(rows.prefix(maxRows))).split(separator: "\n").map { "  \($0)" }
                 if rows.count > maxRows { lines.append("  ... and \(rows.count - maxRows) more") }
             } else {
-                lines.append("\(name): \(Table.cell(value))")
+                lines.append("\(name): \(value.stringValue ?? JSONText.render(value, pretty: false))")
             }
         }
         return lines.joined(separator: "\n")
