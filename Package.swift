@@ -107,7 +107,8 @@ let package = Package(
         .testTarget(
             name: "GatewayServiceTests",
             dependencies: [
-                "GatewayService", "HostileProvider", "OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "Curl", logging,
+                "GatewayService", "HostileProvider", "OMSModel", "OMSProtocol", "OMSBus", "OMSCore", "OMSRuntime", "Curl",
+                logging,
             ]),
 
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),

@@ -1,4 +1,4 @@
-import OMSModel
+package import OMSModel
 
 /// What really happened at the provider: the judge of the tests.
 package struct ExecutionLog: Sendable {

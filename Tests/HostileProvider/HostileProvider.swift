@@ -4,7 +4,7 @@ import OMSRuntime
 
 /// A Service Provider whose faults are scripted; without any it is an honest one, which `oms sp verify` passes.
 package final class HostileProvider: Sendable {
-    private struct State {
+    fileprivate struct State {
         var book: JobBook
         var rules: [FaultRule] = []
         var catalogVersion = 1
@@ -21,11 +21,14 @@ package final class HostileProvider: Sendable {
     ///   - lies: how it breaks the contract all the time.
     ///   - rules: what goes wrong with single answers; the first that fits counts.
     ///   - token: what callers must send as bearer token.
-    package init(lies: Set<Lie> = [], _ rules: [FaultRule] = [], token: String? = nil) throws {
+    ///   - greeting: sent at once to whoever connects, as by a server of another protocol.
+    package init(
+        lies: Set<Lie> = [], _ rules: [FaultRule] = [], token: String? = nil, greeting: [UInt8] = []
+    ) throws {
         self.lies = lies
         let state = Locked(State(book: JobBook(lies: lies), rules: rules, token: token))
         self.state = state
-        server = try SocketServer { request, socket in Self.serve(request, socket, lies, state) }
+        server = try SocketServer(greeting: greeting) { request, socket in Self.serve(request, socket, lies, state) }
     }
 
     package var port: Int { server.port }
@@ -127,7 +130,7 @@ package final class HostileProvider: Sendable {
 }
 
 extension HostileProvider.State {
-    fileprivate mutating func answer(
+    mutating func answer(
         _ request: ReceivedRequest, _ route: Route, _ path: [String], _ now: Int64
     ) -> Answer {
         let lies = book.lies

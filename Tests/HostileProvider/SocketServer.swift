@@ -18,6 +18,9 @@ package struct ReceivedRequest: Sendable {
 struct PeerSocket: Sendable {
     let descriptor: Int32
 
+    /// POLLRDHUP, which Glibc's module does not export.
+    private var hangUp: Int16 { 0x2000 }
+
     func write(_ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
@@ -40,7 +43,7 @@ struct PeerSocket: Sendable {
         let end = MonotonicClock.milliseconds + Int64(milliseconds)
         while case let left = end - MonotonicClock.milliseconds, left > 0 {
             // Only a hang-up ends the wait: data of a next request stays where it is.
-            var wait = pollfd(fd: descriptor, events: Int16(POLLRDHUP), revents: 0)
+            var wait = pollfd(fd: descriptor, events: hangUp, revents: 0)
             if poll(&wait, 1, Int32(left)) > 0 { return false }
         }
         return true
@@ -54,7 +57,7 @@ final class SocketServer: Sendable {
     private let connections = Locked(Set<Int32>())
 
     /// - Parameter handler: answers one request; false closes the connection.
-    init(_ handler: @escaping @Sendable (ReceivedRequest, PeerSocket) -> Bool) throws {
+    init(greeting: [UInt8], _ handler: @escaping @Sendable (ReceivedRequest, PeerSocket) -> Bool) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -78,7 +81,8 @@ final class SocketServer: Sendable {
                 setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
                 connections.withLock { _ = $0.insert(descriptor) }
                 startThread {
-                    Self.serve(PeerSocket(descriptor: descriptor), handler)
+                    let socket = PeerSocket(descriptor: descriptor)
+                    if greeting.isEmpty || socket.write(greeting) { Self.serve(socket, handler) }
                     connections.withLock { _ = $0.remove(descriptor) }
                     close(descriptor)
                 }

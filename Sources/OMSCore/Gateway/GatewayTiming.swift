@@ -11,6 +11,8 @@ package struct GatewayTiming: Hashable, Sendable {
     package var quietMilliseconds: Int64 = 30_000
     /// Between the two looks that must both fail before a job counts as absent.
     package var absenceMilliseconds: Int64 = 2_000
+    /// An open job of which the provider has said nothing readable for so long is lost: no job stays open for ever.
+    package var lostAfterMilliseconds: Int64 = 86_400_000
     /// Back-off: doubling from the base up to the cap.
     package var backoffBaseMilliseconds: Int64 = 500
     package var backoffCapMilliseconds: Int64 = 30_000

@@ -1,6 +1,7 @@
 import Curl
 import Foundation
 import Logging
+import OMSBus
 import OMSCore
 import OMSModel
 import OMSProtocol
