@@ -17,7 +17,7 @@ struct LieCase: Sendable, CustomTestStringConvertible {
     var testDescription: String { name.isEmpty ? lies.map(\.rawValue).joined(separator: "+") : name }
 
     static let all: [LieCase] = [
-        .init(lies: [.stateFalls], ends: [.succeeded], health: "state went from"),
+        .init(lies: [.stateFalls], ends: [.succeeded], health: "revision"),
         .init(lies: [.terminalChanges], ends: [.succeeded, .failed]),
         .init(lies: [.forgetsAtOnce], ends: [.lost]),
         .init(lies: [.forgetsWhenEnded], ends: [.lost, .succeeded]),

@@ -12,7 +12,9 @@ struct Door: Sendable {
     var circuit: Health.Circuit = .closed
     var failures = 0
     var error: Problem?
+    /// A broken rule that did not keep the provider from answering, shown for a while after it was last seen.
     var warning: Problem?
+    var warningEnds: Int64 = 0
     var report: ProviderStatus?
     var latency: Int?
     var checked: Timestamp?
@@ -26,6 +28,8 @@ struct Door: Sendable {
     /// Highest `updated` seen, less two seconds.
     var watermark: Timestamp?
     var sweepPages = 0
+    /// When the page under way was asked for.
+    var sweepBegan: Int64 = 0
 
     /// Nothing is submitted before then: the provider asked for quiet.
     var throttledUntil: Int64 = 0
@@ -104,11 +108,13 @@ struct Door: Sendable {
         case .good:
             failures = 0
             error = nil
+            if now.monotonic >= warningEnds { warning = nil }
             if circuit != .closed { circuit = .closed }
             status = report.map { Health.Status($0.status) } ?? .pass
             if warning != nil, status == .pass { status = .warn }
         case .warning(let problem):
             warning = problem
+            warningEnds = now.monotonic + 12 * timing.probeMilliseconds
             failures = 0
             if status == .pass || status == .unknown { status = .warn }
         case .failure(let problem):

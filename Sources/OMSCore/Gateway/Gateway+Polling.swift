@@ -20,6 +20,7 @@ extension Gateway {
         if let since = doors[provider]?.watermark, !door.sweepInFlight, now.monotonic >= door.nextSweep {
             doors[provider]?.sweepInFlight = true
             doors[provider]?.sweepPages = 0
+            doors[provider]?.sweepBegan = now.monotonic
             call(.sweep(since: since, pageToken: nil), door)
         }
         submitWaiting(provider, at: now)
@@ -82,6 +83,12 @@ extension Gateway {
         }
         for report in list.jobs {
             guard let job = jobs[report.id], job.provider == provider, job.inFlight == nil else { continue }
+            // Another answer about it overtook this page: an old revision in here is no broken promise.
+            if let known = job.providerRevision, report.revision < known,
+                job.lastHeard >= doors[provider]?.sweepBegan ?? 0
+            {
+                continue
+            }
             apply(report, to: job, at: now)
         }
         if let newest = list.jobs.map(\.updated).max()?.advanced(bySeconds: -2),
@@ -93,6 +100,7 @@ extension Gateway {
         // to the question that it came from, so `since` stays.
         if let token = list.nextPageToken, let door = doors[provider], door.sweepPages < Self.maxSweepPages {
             doors[provider]?.sweepPages += 1
+            doors[provider]?.sweepBegan = now.monotonic
             doors[provider]?.sweepInFlight = true
             call(.sweep(since: since, pageToken: token), door)
         }
