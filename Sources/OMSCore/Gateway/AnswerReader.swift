@@ -27,6 +27,7 @@ package struct AnswerReader {
     }
 
     private func content(_ kind: ProviderCall.Kind, _ body: [UInt8]) -> ProviderAnswer.Body {
+        if Self.isTooDeep(body) { return .malformed("JSON nested deeper than \(Self.maxDepth) levels") }
         let data = Data(body)
         do {
             switch kind {
@@ -41,6 +42,29 @@ package struct AnswerReader {
         }
     }
 
+    static let maxDepth = 64
+
+    /// A look at the brackets alone, before anything is built of them: whoever nests deeper than any honest answer
+    /// gets no more of our time than the bytes up to there.
+    private static func isTooDeep(_ body: [UInt8]) -> Bool {
+        var (depth, inString, escaped) = (0, false, false)
+        return body.withUnsafeBufferPointer { bytes in
+            for byte in bytes {
+                if inString {
+                    if escaped { escaped = false } else if byte == 0x5C { escaped = true } else if byte == 0x22 { inString = false }
+                } else if byte == 0x22 {
+                    inString = true
+                } else if byte == 0x5B || byte == 0x7B {
+                    depth += 1
+                    if depth > maxDepth { return true }
+                } else if byte == 0x5D || byte == 0x7D {
+                    depth -= 1
+                }
+            }
+            return false
+        }
+    }
+
     private func job(_ data: Data, _ id: JobID) throws -> ProviderAnswer.Body {
         let job = try decoder.decode(ProviderJob.self, from: data)
         if job.id != id { return .malformed("asked for job \(id), got \(job.id)") }
@@ -50,7 +74,7 @@ package struct AnswerReader {
 
     /// A body that is no problem+json is wrapped: its first 512 bytes become the detail.
     private func problem(_ status: Int, _ body: [UInt8]) -> Problem {
-        if var problem = try? decoder.decode(Problem.self, from: Data(body)) {
+        if !Self.isTooDeep(body), var problem = try? decoder.decode(Problem.self, from: Data(body)) {
             problem.status = status
             return problem
         }
