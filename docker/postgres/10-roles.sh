@@ -9,6 +9,7 @@ set -euo pipefail
 
 # psql reads the passwords itself, so they stand in no command line and in no environment. The log would show them.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname "$POSTGRES_DB" <<'SQL'
+\set superuser_password `cat /run/secrets/pg-superuser`
 \set oms_password `cat /run/secrets/pg-oms`
 \set reporter_password `cat /run/secrets/pg-reporter`
 SET log_statement = 'none';
@@ -17,6 +18,7 @@ SET password_encryption = 'scram-sha-256';
 
 SELECT format('CREATE ROLE %I', name) FROM unnest(ARRAY['oms', 'oms_report', 'reporter']) name
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+ALTER ROLE CURRENT_USER PASSWORD :'superuser_password';
 ALTER ROLE oms LOGIN PASSWORD :'oms_password';
 ALTER ROLE oms_report NOLOGIN;
 ALTER ROLE reporter LOGIN PASSWORD :'reporter_password' CONNECTION LIMIT 10;
