@@ -15,7 +15,7 @@ extension Gateway {
                         error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)")))
             )
         }
-        fences[tenant] = command.epoch
+        raiseFence(of: tenant, to: command.epoch)
         guard doors[provider] != nil else { return }
         if var job = jobs[command.job] {
             job.epoch = command.epoch
@@ -121,6 +121,12 @@ extension Gateway {
                 passDeadline(job, at: now)
                 continue
             }
+            if !job.isRecorded {
+                job.isRecorded = true
+                effects.append(
+                    .record(
+                        .intent(LedgerJob(tenant: job.tenant, provider: provider, epoch: job.epoch, request: request))))
+            }
             job.attempts += 1
             job.inFlight = .submit
             job.next = nil
@@ -164,6 +170,7 @@ extension Gateway {
             if job.endedAt == nil {
                 job.endedAt = now.monotonic
                 ended.append(job.id)
+                if job.isRecorded { effects.append(.record(.ended(job.id, job.state))) }
             }
         }
         jobs[job.id] = job
@@ -171,6 +178,7 @@ extension Gateway {
 
     mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {
         var job = job
+        if job.isRecorded, !job.acknowledged { effects.append(.record(.acknowledged(job.id))) }
         let applied = job.apply(report, at: now)
         if job.stop == nil || job.state == .stopping { job.next = nil }
         doors[job.provider]?.beginSweeping(from: report.updated, at: now)

@@ -19,6 +19,8 @@ struct GatewayJob: Sendable {
     /// A submit may have reached the provider without an answer.
     var maybeSent = false
     var attempts = 0
+    /// Its intent is in the ledger.
+    var isRecorded = false
     /// Consecutive 404 while resolving.
     var absences = 0
     var inFlight: Step?
