@@ -55,11 +55,17 @@ let package = Package(
         .target(name: "SQLite", dependencies: ["CSQLite"]),
 
         // Shells around the cores
-        .target(name: "OMSStore", dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "Postgres", logging]),
-        .target(name: "OMSBus", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", argumentParser, logging]),
+        .target(
+            name: "OMSStore", dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "Postgres", logging]),
+        .target(
+            name: "OMSBus",
+            dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", argumentParser, logging]),
         .target(
             name: "RegistryService",
-            dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "OMSStore", "Postgres", argumentParser, logging]
+            dependencies: [
+                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "OMSStore", "Postgres", argumentParser,
+                logging,
+            ]
         ),
         .target(
             name: "FleetService",
@@ -67,7 +73,9 @@ let package = Package(
         ),
         .target(
             name: "GatewayService",
-            dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging]
+            dependencies: [
+                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging,
+            ]
         ),
         .target(
             name: "ReferenceProvider",
@@ -75,7 +83,8 @@ let package = Package(
         ),
 
         // Operator's tools
-        .target(name: "OMSDev", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "CSystem"]),
+        .target(
+            name: "OMSDev", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "CSystem"]),
         .target(
             name: "OMSAdmin",
             dependencies: [
@@ -89,18 +98,23 @@ let package = Package(
         .executableTarget(name: "sp-gateway", dependencies: ["GatewayService", argumentParser]),
         .executableTarget(name: "oms", dependencies: ["OMSAdmin", "OMSRuntime", argumentParser]),
         .executableTarget(
-            name: "reference-sp", dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
+            name: "reference-sp",
+            dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
 
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
         .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
-        .testTarget(name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
-        .testTarget(name: "ReferenceProviderTests", dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
+        .testTarget(
+            name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
+        .testTarget(
+            name: "ReferenceProviderTests",
+            dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
         .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSDev", "OMSModel", "OMSProtocol"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev", "OMSStore", "OMSAdmin", "OMSBus",
+                "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev", "OMSStore", "OMSAdmin",
+                "OMSBus",
                 "CSystem",
             ]
         ),

@@ -93,7 +93,8 @@ package actor FleetShell {
             logger.notice(
                 "work manager started",
                 metadata: [
-                    LoggingKeys.tenant: "\(tenant)", LoggingKeys.epoch: "\(epoch)", LoggingKeys.version: "\(generation)",
+                    LoggingKeys.tenant: "\(tenant)", LoggingKeys.epoch: "\(epoch)",
+                    LoggingKeys.version: "\(generation)",
                     LoggingKeys.count: "\(adopted)",
                 ])
         case .reconfigured(let tenant, let generation):
@@ -103,7 +104,9 @@ package actor FleetShell {
         case .ended(let tenant, let epoch, let why):
             logger.notice(
                 "work manager ended",
-                metadata: [LoggingKeys.tenant: "\(tenant)", LoggingKeys.epoch: "\(epoch)", LoggingKeys.reason: "\(why)"])
+                metadata: [
+                    LoggingKeys.tenant: "\(tenant)", LoggingKeys.epoch: "\(epoch)", LoggingKeys.reason: "\(why)",
+                ])
         case .refused(let tenant, let why):
             logger.warning(
                 "control command refused", metadata: [LoggingKeys.tenant: "\(tenant)", LoggingKeys.reason: "\(why)"])

@@ -11,10 +11,13 @@ struct CredentialStore: Sendable {
             throw OptionError("credential '\(name)' is wanted, but --credentials-dir is not set")
         }
         // A name is no path.
-        guard !name.isEmpty, name.utf8.allSatisfy({ byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-                || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
-        }) else { throw OptionError("'\(name)' is no credential name; use a-z, 0-9, '-' and '_'") }
+        guard !name.isEmpty,
+            name.utf8.allSatisfy({ byte in
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+            })
+        else { throw OptionError("'\(name)' is no credential name; use a-z, 0-9, '-' and '_'") }
         return try SecretFile.read("\(directory)/\(name)", option: "credential '\(name)'")
     }
 }

@@ -118,8 +118,10 @@ package actor GatewayShell {
 
     private func log(_ report: Gateway.Report) {
         switch report {
-        case .attached(let provider): logger.notice("provider attached", metadata: [LoggingKeys.provider: "\(provider)"])
-        case .detached(let provider): logger.notice("provider detached", metadata: [LoggingKeys.provider: "\(provider)"])
+        case .attached(let provider):
+            logger.notice("provider attached", metadata: [LoggingKeys.provider: "\(provider)"])
+        case .detached(let provider):
+            logger.notice("provider detached", metadata: [LoggingKeys.provider: "\(provider)"])
         case .health(let provider, let status, let circuit, let problem):
             let metadata: Logger.Metadata = [
                 LoggingKeys.provider: "\(provider)", LoggingKeys.status: "\(status.rawValue)",

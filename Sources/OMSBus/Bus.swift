@@ -63,7 +63,8 @@ package actor Bus {
         case .notConnected: notSent += 1  // the owner's resend covers it
         case .full, .tooLarge, .invalid:
             notSent += 1
-            logger.warning("message not sent", metadata: [LoggingKeys.topic: "\(packet.topic)", LoggingKeys.count: "\(notSent)"])
+            logger.warning(
+                "message not sent", metadata: [LoggingKeys.topic: "\(packet.topic)", LoggingKeys.count: "\(notSent)"])
         }
     }
 

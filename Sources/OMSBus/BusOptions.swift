@@ -33,12 +33,9 @@ package struct BusOptions: ParsableArguments {
         if let path = mqttPasswordFile ?? environment["OMS_MQTT_PASSWORD_FILE"] {
             password = try SecretFile.read(path, option: "--mqtt-password-file")
         }
-        var configuration = MQTTConfiguration(
+        return MQTTConfiguration(
             host: mqttHost ?? environment["OMS_MQTT_HOST"] ?? "127.0.0.1", port: port, clientID: clientID,
             username: mqttUser ?? environment["OMS_MQTT_USER"] ?? role.rawValue, password: password)
-        // Data of EnvelopeCodec.maxBytes and its packet around it.
-        configuration.packetLimitBytes = 512 << 10
-        return configuration
     }
 }
 
@@ -52,7 +49,8 @@ package enum SecretFile {
     /// The first line of a file.
     package static func read(_ path: String, option: String) throws -> String {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw OptionError("\(option): cannot read '\(path)'; it must be a readable file whose first line is the secret")
+            throw OptionError(
+                "\(option): cannot read '\(path)'; it must be a readable file whose first line is the secret")
         }
         let text = String(decoding: data, as: UTF8.self)
         guard let line = text.split(whereSeparator: \.isNewline).first, !line.isEmpty else {

@@ -9,7 +9,8 @@ package struct BrokerProfile: Sendable {
     package var user: String?
 
     package init(
-        address: String, port: Int, passwordFile: String, accessFile: String, logDestination: String, user: String? = nil
+        address: String, port: Int, passwordFile: String, accessFile: String, logDestination: String,
+        user: String? = nil
     ) {
         self.address = address
         self.port = port

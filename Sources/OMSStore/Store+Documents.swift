@@ -9,7 +9,8 @@ extension Store {
         var snapshot = Snapshot()
         let documents = try database.query("SELECT kind, name, version, spec::text AS spec FROM oms.document")
         for row in documents.rows {
-            guard let kind = row["kind"], let name = row["name"], let spec = row["spec"], let version = row.int("version")
+            guard let kind = row["kind"], let name = row["name"], let spec = row["spec"],
+                let version = row.int("version")
             else { throw StoreError(description: "oms.document has a row without kind, name, version or spec") }
             switch kind {
             case "Provider":
@@ -31,7 +32,8 @@ extension Store {
             FROM oms.manager m LEFT JOIN oms.epoch e ON e.tenant = m.tenant AND e.ended_at IS NULL
             """)
         for row in managers.rows {
-            guard let tenant = row["tenant"].flatMap({ TenantID($0) }), let since = row["since"].flatMap({ Timestamp($0) })
+            guard let tenant = row["tenant"].flatMap({ TenantID($0) }),
+                let since = row["since"].flatMap({ Timestamp($0) })
             else { throw StoreError(description: "oms.manager has a row without tenant") }
             snapshot.managers[tenant] = StoredManager(
                 epoch: Int(row.int("epoch") ?? 0), since: since, fleet: row["fleet"].flatMap { NodeID($0) },

@@ -22,7 +22,8 @@ extension Store {
                 SELECT $1, coalesce(max(epoch), 0) + 1, $2, $3, $4 FROM oms.epoch WHERE tenant = $1
                 RETURNING epoch, oms.rfc3339(started_at) AS since
                 """, [.text(tenant.text), .text(fleet.text), .int(boot), .text(reason)])
-            guard let row = opened.rows.first, let epoch = row.int("epoch"), let since = row["since"].flatMap({ Timestamp($0) })
+            guard let row = opened.rows.first, let epoch = row.int("epoch"),
+                let since = row["since"].flatMap({ Timestamp($0) })
             else { throw StoreError(description: "no epoch was opened for \(tenant)") }
             // 3. What its Work Manager needs to go on.
             return .opened(epoch: Int(epoch), since: since, try resume(database, tenant))

@@ -179,7 +179,10 @@ extension Store {
             guard !advanced.rows.isEmpty else { return piece.last - 1 }
             try database.query(
                 "INSERT INTO oms.quarantine (tenant, epoch, seq, entry, error) VALUES ($1, $2, $3, $4, $5)",
-                [.text(piece.tenant.text), .int(piece.journal.epoch), .int(piece.last), entry, .text(error.description)])
+                [
+                    .text(piece.tenant.text), .int(piece.journal.epoch), .int(piece.last), entry,
+                    .text(error.description),
+                ])
             return piece.last
         }
     }

@@ -67,7 +67,8 @@ extension Store {
                 [.text(tenant.text), .text(state), .text(at.description)])
         case .reason(let tenant, let reason):
             guard let reason else {
-                try database.query("DELETE FROM oms.reason WHERE tenant = $1 AND subject = 'tenant'", [.text(tenant.text)])
+                try database.query(
+                    "DELETE FROM oms.reason WHERE tenant = $1 AND subject = 'tenant'", [.text(tenant.text)])
                 return
             }
             try database.query(

@@ -7,32 +7,36 @@ import Postgres
 extension Store {
     /// Method -> statement with `$1` tenant, `$2` service, `$3` limit (all may be null but the limit).
     private static let statements: [String: String] = [
-        "tenants": "SELECT * FROM report.tenant_status WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL ORDER BY tenant LIMIT $3::int",
-        "providers": "SELECT * FROM report.provider_status WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY provider LIMIT $3::int",
+        "tenants":
+            "SELECT * FROM report.tenant_status WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL ORDER BY tenant LIMIT $3::int",
+        "providers":
+            "SELECT * FROM report.provider_status WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY provider LIMIT $3::int",
         "jobs": """
-            SELECT job, tenant, service, provider, attempt, state, progress, wait_s, run_s, created_at, finished_at, error_type, error
-            FROM report.job WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
-            ORDER BY created_at DESC, job LIMIT $3::int
-            """,
+        SELECT job, tenant, service, provider, attempt, state, progress, wait_s, run_s, created_at, finished_at, error_type, error
+        FROM report.job WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
+        ORDER BY created_at DESC, job LIMIT $3::int
+        """,
         "runs": """
-            SELECT run, tenant, service, type, state, due, run_s, providers_used, error
-            FROM report.run WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
-            ORDER BY due DESC, run LIMIT $3::int
-            """,
+        SELECT run, tenant, service, type, state, due, run_s, providers_used, error
+        FROM report.run WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
+        ORDER BY due DESC, run LIMIT $3::int
+        """,
         "results": """
-            SELECT * FROM report.result WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
-            ORDER BY tenant, service LIMIT $3::int
-            """,
+        SELECT * FROM report.result WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
+        ORDER BY tenant, service LIMIT $3::int
+        """,
         "why": """
-            SELECT * FROM report.why WHERE ($1::text IS NULL OR tenant = $1)
-              AND ($2::text IS NULL OR subject = 'service/' || $2) ORDER BY tenant, subject LIMIT $3::int
-            """,
+        SELECT * FROM report.why WHERE ($1::text IS NULL OR tenant = $1)
+          AND ($2::text IS NULL OR subject = 'service/' || $2) ORDER BY tenant, subject LIMIT $3::int
+        """,
         "ticks": """
-            SELECT * FROM report.tick WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
-            ORDER BY due DESC LIMIT $3::int
-            """,
-        "epochs": "SELECT * FROM report.manager_history WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL ORDER BY tenant, epoch DESC LIMIT $3::int",
-        "nodes": "SELECT * FROM report.node WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY role, node LIMIT $3::int",
+        SELECT * FROM report.tick WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
+        ORDER BY due DESC LIMIT $3::int
+        """,
+        "epochs":
+            "SELECT * FROM report.manager_history WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL ORDER BY tenant, epoch DESC LIMIT $3::int",
+        "nodes":
+            "SELECT * FROM report.node WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY role, node LIMIT $3::int",
     ]
 
     private static let maxRows = 500
@@ -58,7 +62,9 @@ extension Store {
         let text = result.rows.first?["rows"] ?? "[]"
         guard text.utf8.count <= maxBytes else {
             return .failed(
-                Problem(.tooLarge, "the answer is \(text.utf8.count) bytes, at most \(maxBytes); ask with a smaller limit", status: 413))
+                Problem(
+                    .tooLarge, "the answer is \(text.utf8.count) bytes, at most \(maxBytes); ask with a smaller limit",
+                    status: 413))
         }
         let rows = try Rows.decode(JSONValue.self, text)
         return .answer(ClientResponse(id: request.id, status: 200, result: ["rows": rows]))

@@ -133,11 +133,15 @@ package actor Store {
                 case .load: .loaded(try Self.load(database))
                 case .apply(let documents, let client): .applied(try Self.apply(database, documents, by: client))
                 case .savePlan(let tenant, let config, let explanation):
-                    try { try Self.savePlan(database, tenant, config, explanation); return .saved }()
+                    try {
+                        try Self.savePlan(database, tenant, config, explanation); return .saved
+                    }()
                 case .openEpoch(let tenant, let fleet, let boot, _, let reason):
                     try Self.openEpoch(database, tenant, fleet: fleet, boot: boot, reason: reason)
                 case .observe(let observations):
-                    try { try Self.observe(database, observations); return .observed }()
+                    try {
+                        try Self.observe(database, observations); return .observed
+                    }()
                 case .query(let query): try Self.query(database, query)
                 case .commit: preconditionFailure("journals are committed in groups")
                 }
@@ -170,7 +174,8 @@ package actor Store {
             backoff.reset()
             logger.notice(
                 wasActive ? "database connection restored" : "active on the database",
-                metadata: applied.isEmpty ? nil : [LoggingKeys.detail: "migrations applied: \(applied.joined(separator: ", "))"])
+                metadata: applied.isEmpty
+                    ? nil : [LoggingKeys.detail: "migrations applied: \(applied.joined(separator: ", "))"])
         } catch {
             nextAttempt = MonotonicClock.milliseconds + backoff.nextMilliseconds(using: &random)
             let text = "\(error)"

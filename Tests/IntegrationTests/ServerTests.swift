@@ -84,7 +84,8 @@ import Testing
         try await DevEnvironment.with(options()) { environment in
             let port = environment.mqttPort
             await environment.kill("mosquitto", SIGKILL)
-            let bus = try await BusConnection.open(environment.bus(.monitor), kinds: [], persistent: true, deadline: .seconds(10))
+            let bus = try await BusConnection.open(
+                environment.bus(.monitor), kinds: [], persistent: true, deadline: .seconds(10))
             await bus.close()
             #expect(environment.mqttPort == port)
             #expect(await environment.supervisor.restarts(of: "mosquitto") == 1)

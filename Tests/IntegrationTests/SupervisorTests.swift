@@ -7,7 +7,9 @@ import Testing
 /// Children that are tiny shell scripts.
 @Suite struct SupervisorTests {
     /// A supervisor with a folder for logs; everything is gone at the end.
-    private func with(_ body: (ProcessSupervisor, String, AsyncStream<SupervisorEvent>) async throws -> Void) async throws {
+    private func with(_ body: (ProcessSupervisor, String, AsyncStream<SupervisorEvent>) async throws -> Void)
+        async throws
+    {
         let folder = try DataFolder(nil)
         let (events, feed) = AsyncStream.makeStream(of: SupervisorEvent.self)
         let loop = EventLoop(name: "supervisor")
@@ -69,7 +71,9 @@ import Testing
             spec.stop = [.init(SIGTERM, patience: .milliseconds(300))]
             try await supervisor.start(spec)
             let log = spec.logFile
-            let isArmed = try await Attempts.until(deadline: .seconds(10)) { DataFolder.lastLine(of: log) == "armed" ? true : nil }
+            let isArmed = try await Attempts.until(deadline: .seconds(10)) {
+                DataFolder.lastLine(of: log) == "armed" ? true : nil
+            }
             #expect(isArmed == true)
             await supervisor.stop("child")
             for await case .stopped(_, let status) in events {
@@ -86,10 +90,13 @@ import Testing
             let open = open("/dev/null", O_RDONLY)  // not close-on-exec, on purpose
             defer { close(open) }
             let spec = script(
-                "ls /proc/self/fd | wc -l; grep -E 'SigIgn|SigBlk' /proc/$$/status; echo \"[$OMS_TEST_SECRET]\"", in: folder)
+                "ls /proc/self/fd | wc -l; grep -E 'SigIgn|SigBlk' /proc/$$/status; echo \"[$OMS_TEST_SECRET]\"",
+                in: folder)
             let status = try await supervisor.run(spec, deadline: .seconds(20))
             #expect(status.isSuccess)
-            let lines = (DataFolder.read(spec.logFile) ?? "").split(separator: "\n").map { $0.split(separator: "\t").last.map(String.init) }
+            let lines = (DataFolder.read(spec.logFile) ?? "").split(separator: "\n").map {
+                $0.split(separator: "\t").last.map(String.init)
+            }
             // 0, 1, 2 and the one that ls itself reads the folder with
             #expect(lines.first == "4")
             #expect(lines.dropFirst().first == "0000000000000000")  // blocked
@@ -102,7 +109,8 @@ import Testing
 
     @Test(.timeLimit(.minutes(1))) func aProgramThatIsNotThereIsNamed() async throws {
         try await with { supervisor, folder, _ in
-            let spec = ChildSpec(name: "ghost", executable: "/no/such/program", arguments: [], logFile: folder + "/logs/ghost.log")
+            let spec = ChildSpec(
+                name: "ghost", executable: "/no/such/program", arguments: [], logFile: folder + "/logs/ghost.log")
             do {
                 try await supervisor.start(spec)
                 Issue.record("started")

@@ -11,13 +11,16 @@ import Testing
             "c": ServiceSpec(type: "recommend", after: ["a", "b"]),
             "d": ServiceSpec(type: "optimise", after: ["c"]),
         ]
-        return ChainCollector([.scenario("s", ScenarioSpec(services: services)), .tenant("men", TenantSpec(scenarios: ["s"]))])
+        return ChainCollector([
+            .scenario("s", ScenarioSpec(services: services)), .tenant("men", TenantSpec(scenarios: ["s"])),
+        ])
     }
 
     private func result(_ service: ServiceID, due: Int64, _ state: RunRecord.State = .succeeded) -> ServiceResult {
         let time = Timestamp(milliseconds: due)
         return ServiceResult(
-            run: RunID(time: time, of: "run", service.text, "\(due)"), service: service, type: "x", state: state, due: time,
+            run: RunID(time: time, of: "run", service.text, "\(due)"), service: service, type: "x", state: state,
+            due: time,
             finished: time, strategy: .first, providers: [], outputs: [:])
     }
 
@@ -36,7 +39,8 @@ import Testing
     @Test func resultsOfTwoRoundsAreNone() {
         var collector = collector()
         // c of the second round, while only the first round's d is there and the first c was never seen
-        for (service, due) in [("a", 10), ("b", 10), ("d", 10), ("a", 20), ("b", 20), ("c", 20)] as [(ServiceID, Int64)] {
+        for (service, due) in [("a", 10), ("b", 10), ("d", 10), ("a", 20), ("b", 20), ("c", 20)] as [(ServiceID, Int64)]
+        {
             collector.take("men", result(service, due: due))
         }
         #expect(!collector.isComplete)

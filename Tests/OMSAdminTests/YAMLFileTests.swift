@@ -63,7 +63,8 @@ import Testing
     }
 
     @Test func answersOfTheRegistryAreMappedBackToLines() throws {
-        let text = "kind: Tenant\nname: men\nspec:\n  scenarios: [a]\n---\nkind: Tenant\nname: women\nspec:\n  scenarios: [b]\n"
+        let text =
+            "kind: Tenant\nname: men\nspec:\n  scenarios: [a]\n---\nkind: Tenant\nname: women\nspec:\n  scenarios: [b]\n"
         let documents = try DeclaredDocuments(files: [read(text)])
         let errors = [FieldError(pointer: "/documents/1/spec/scenarios/0", detail: "scenario 'b' is unknown")]
         #expect(documents.sentence(errors) == "x.yaml:9: /spec/scenarios/0: scenario 'b' is unknown")
@@ -75,7 +76,9 @@ import Testing
     }
 
     @Test func typesFollowYAML12() throws {
-        let values = try read("{a: no, b: 12:30, c: 1.5, d: \"7\", e: 7, f: true, g: null, h: 1e3, i: 0x1F}").documents[0].value
+        let values = try read("{a: no, b: 12:30, c: 1.5, d: \"7\", e: 7, f: true, g: null, h: 1e3, i: 0x1F}").documents[
+            0
+        ].value
         #expect(values["a"] == "no")
         #expect(values["b"] == "12:30")
         #expect(values["c"] == .double(1.5))
@@ -90,7 +93,9 @@ import Testing
     @Test func variablesAreFilledInAndAnUnsetOneIsNamedWithItsLine() throws {
         let value = try read("a: ${X}/y\nb: $${X}\nc: '${X}${X}'\n# ${IGNORED}\n", ["X": "1"]).documents[0].value
         #expect(value == ["a": "1/y", "b": "${X}", "c": "11"])
-        #expect(sentence("kind: Provider\nname: a\nspec:\n  base_url: ${NOPE}\n").hasPrefix("x.yaml:4: the variable NOPE is not set"))
+        #expect(
+            sentence("kind: Provider\nname: a\nspec:\n  base_url: ${NOPE}\n").hasPrefix(
+                "x.yaml:4: the variable NOPE is not set"))
     }
 
     @Test func anEmptyFileIsNotApplied() {

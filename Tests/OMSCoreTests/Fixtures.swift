@@ -18,11 +18,13 @@ enum Fixture {
             id: id, type: type,
             frequency: after.isEmpty ? (once ? Frequency(once: true) : Frequency(everySeconds: every ?? 60)) : nil,
             after: after, anchor: at(0).wall, timeoutSeconds: timeout, deadlineSeconds: deadline, maxAttempts: attempts,
-            providers: providers.map { ProviderChoice(provider: $0, service: ServiceID(type.text) ?? "x") }, merge: merge)
+            providers: providers.map { ProviderChoice(provider: $0, service: ServiceID(type.text) ?? "x") },
+            merge: merge)
     }
 
     static func config(_ plans: ServicePlan..., generation: Int = 1) -> WorkManagerConfig {
-        WorkManagerConfig(tenant: "men", generation: generation, scenario: "s", services: plans.sorted { $0.id < $1.id })
+        WorkManagerConfig(
+            tenant: "men", generation: generation, scenario: "s", services: plans.sorted { $0.id < $1.id })
     }
 
     static func manager(

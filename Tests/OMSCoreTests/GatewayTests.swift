@@ -33,7 +33,8 @@ struct GatewayBench {
 
     static func status(startedAt: Int64 = 0) -> ProviderStatus {
         ProviderStatus(
-            status: .pass, version: "1", time: at(0).wall, startedAt: at(startedAt).wall, uptimeSeconds: 1, accepting: true)
+            status: .pass, version: "1", time: at(0).wall, startedAt: at(startedAt).wall, uptimeSeconds: 1,
+            accepting: true)
     }
 
     mutating func feed(_ event: Gateway.Event) {
@@ -59,11 +60,16 @@ struct GatewayBench {
                 Message(
                     .jobCommand(tenant, "alpha"),
                     .jobCommand(
-                        JobCommand(id: "c", command: command, epoch: epoch, job: job, request: command == .submit ? request : nil)))))
+                        JobCommand(
+                            id: "c", command: command, epoch: epoch, job: job,
+                            request: command == .submit ? request : nil)))))
     }
 
     mutating func answer(_ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil) {
-        feed(.answer(call: call.id, latency: 1, .answered(status: status, retryAfterSeconds: retryAfter, etag: nil, body: body)))
+        feed(
+            .answer(
+                call: call.id, latency: 1,
+                .answered(status: status, retryAfterSeconds: retryAfter, etag: nil, body: body)))
     }
 
     mutating func fail(_ call: ProviderCall, _ phase: ProviderAnswer.Phase, _ fault: ProviderAnswer.Fault) {
@@ -85,7 +91,8 @@ struct GatewayBench {
             switch call.kind {
             case .status: answer(call, 200, .status(Self.status()))
             case .services: answer(call, 304, .empty)
-            case .sweep: answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))
+            case .sweep:
+                answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))
             case .job, .submit, .stop: continue
             }
             calls.removeAll { $0.id == call.id }
@@ -98,7 +105,9 @@ struct GatewayBench {
         return calls.isEmpty ? nil : calls.removeFirst()
     }
 
-    func job(_ id: JobID, _ state: JobState, revision: Int = 1, tenant: TenantID = "men", runID: String = "r") -> ProviderJob {
+    func job(_ id: JobID, _ state: JobState, revision: Int = 1, tenant: TenantID = "men", runID: String = "r")
+        -> ProviderJob
+    {
         ProviderJob(
             id: id, service: "harvest", tenant: tenant, state: state, revision: revision, created: at(0).wall,
             updated: at(now).wall, finished: state.isTerminal ? at(now).wall : nil, labels: ["run_id": runID])
@@ -133,7 +142,10 @@ struct GatewayTests {
         let sweep = bench.calls.first { if case .sweep = $0.kind { true } else { false } }
         bench.answer(
             sweep!, 200,
-            .jobs(JobList(statistics: JobStatistics(asOf: at(0).wall, counts: [:]), jobs: [bench.job(id, .succeeded, revision: 3)])))
+            .jobs(
+                JobList(
+                    statistics: JobStatistics(asOf: at(0).wall, counts: [:]),
+                    jobs: [bench.job(id, .succeeded, revision: 3)])))
         #expect(bench.events.last?.state == .succeeded)
         // Asked again: answered from memory, nothing is sent.
         bench.calls = []
@@ -154,19 +166,24 @@ struct GatewayTests {
     @Test("refuses an older epoch, and says so with that epoch")
     func fence() {
         var bench = GatewayBench()
-        bench.feed(.received(Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 3, fleet: "f", generation: 1, since: at(0).wall)))))
+        bench.feed(
+            .received(
+                Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 3, fleet: "f", generation: 1, since: at(0).wall)))))
         bench.command(.submit, id, epoch: 2)
         #expect(bench.take() == nil)
         #expect(bench.events.map(\.epoch) == [2])
         #expect(slug(bench.events.last) == "stale-epoch")
-        bench.feed(.received(Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 1, fleet: "f", generation: 1, since: at(0).wall)))))
+        bench.feed(
+            .received(
+                Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 1, fleet: "f", generation: 1, since: at(0).wall)))))
         bench.command(.submit, id, epoch: 2)
         #expect(bench.take() == nil, "the fence only rises")
         bench.command(.submit, id, epoch: 3)
         #expect(bench.take() != nil)
     }
 
-    @Test("a 4xx is a refusal, once and for all", arguments: [300, 307, 400, 404, 405, 410, 411, 412, 413, 415, 422, 501])
+    @Test(
+        "a 4xx is a refusal, once and for all", arguments: [300, 307, 400, 404, 405, 410, 411, 412, 413, 415, 422, 501])
     func refused(status: Int) {
         var bench = GatewayBench()
         bench.answer(submitted(&bench), status, problem)
@@ -175,7 +192,9 @@ struct GatewayTests {
         #expect(bench.take() == nil)
     }
 
-    @Test("what provably did not arrive, and what asks for patience, is sent again with the same id", arguments: [408, 425, 429, 503, 502, 504, 500])
+    @Test(
+        "what provably did not arrive, and what asks for patience, is sent again with the same id",
+        arguments: [408, 425, 429, 503, 502, 504, 500])
     func again(status: Int) {
         var bench = GatewayBench()
         bench.answer(submitted(&bench), status, problem, retryAfter: status == 429 ? 7 : nil)
@@ -254,7 +273,9 @@ struct GatewayTests {
         #expect(bench.health.last?.status == .warn)
     }
 
-    @Test("a conflict is read: ours is adopted, another's is a refusal", arguments: [("r", JobState.running), ("x", .rejected)])
+    @Test(
+        "a conflict is read: ours is adopted, another's is a refusal",
+        arguments: [("r", JobState.running), ("x", .rejected)])
     func conflict(runID: String, end: JobState) {
         var bench = GatewayBench()
         bench.answer(submitted(&bench), 409, .problem(Problem(.idConflict, "other request")))

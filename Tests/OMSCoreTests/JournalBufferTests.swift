@@ -71,7 +71,8 @@ struct JournalBufferTests {
         let outputs: [String: JSONValue] = ["x": .string(String(repeating: "y", count: 30_000))]
         for number in 1...10 {
             let job = JobRecord(
-                id: JobID(time: at(0).wall, of: "\(number)"), run: RunID(time: at(0).wall, of: "r"), service: "s", type: "t",
+                id: JobID(time: at(0).wall, of: "\(number)"), run: RunID(time: at(0).wall, of: "r"), service: "s",
+                type: "t",
                 provider: "p", attempt: 1, state: .succeeded, revision: 1, time: at(0).wall, created: at(0).wall,
                 deadline: at(0).wall, outputs: outputs)
             buffer.append(JournalEntry(job: job), at: at(0))
@@ -84,7 +85,8 @@ struct JournalBufferTests {
         var (manager, _) = Fixture.manager(Fixture.config(Fixture.plan("harvest", every: 10)))
         while !manager.journal.isFull { manager.journal.append(entry(1), at: at(0)) }
         let held = manager.receive(.wake, at: at(10_000))
-        #expect(held.commands.filter { $0.command.command == .submit && $0.command.job.time == at(10_000).wall }.isEmpty)
+        #expect(
+            held.commands.filter { $0.command.command == .submit && $0.command.job.time == at(10_000).wall }.isEmpty)
         let ack = manager.journal.lastSeq
         let free = manager.receive(.committed(Committed(epoch: 1, ackSeq: ack)), at: at(11_000))
         #expect(free.entries.compactMap(\.tick).map(\.due) == [at(10_000).wall])

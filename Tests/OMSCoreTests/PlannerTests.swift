@@ -7,12 +7,15 @@ import Testing
 struct PlannerTests {
     private func view(_ types: ServiceType..., usable: Bool = true) -> ProviderView {
         ProviderView(
-            services: types.map { ServiceDescription(id: ServiceID($0.text)!, type: $0, version: "1", available: true) },
+            services: types.map {
+                ServiceDescription(id: ServiceID($0.text)!, type: $0, version: "1", available: true)
+            },
             isUsable: usable, why: usable ? nil : "unreachable: connection refused")
     }
     private let full = ScenarioSpec(services: [
         "harvest": ServiceSpec(
-            type: "harvest", frequency: Frequency(everySeconds: 60), dataSource: DataLocation(uri: "file:///{tenant}-{day}.csv"),
+            type: "harvest", frequency: Frequency(everySeconds: 60),
+            dataSource: DataLocation(uri: "file:///{tenant}-{day}.csv"),
             parameters: ["path": "{tenant}", "keep": "{unknown}"]),
         "recommend": ServiceSpec(
             type: "recommend", after: ["harvest"], providers: ProviderPolicy(use: .all, atLeast: 2),
@@ -22,7 +25,9 @@ struct PlannerTests {
         "harvest": ServiceSpec(type: "harvest", frequency: Frequency(everySeconds: 600))
     ])
 
-    private func plan(_ providers: [ProviderID: ProviderView], spec: TenantSpec? = nil, anchors: [ServiceID: Timestamp] = [:])
+    private func plan(
+        _ providers: [ProviderID: ProviderView], spec: TenantSpec? = nil, anchors: [ServiceID: Timestamp] = [:]
+    )
         -> PlanOutcome
     {
         Planner.plan(
@@ -32,7 +37,8 @@ struct PlannerTests {
 
     @Test("takes the preferred scenario when the providers can, fills variables, keeps anchors")
     func preferred() throws {
-        let providers = ["alpha": view("harvest"), "beta": view("recommend"), "gamma": view("recommend")]
+        let providers =
+            ["alpha": view("harvest"), "beta": view("recommend"), "gamma": view("recommend")]
             as [ProviderID: ProviderView]
         guard case .plan(let config, _) = plan(providers, anchors: ["harvest": at(-5_000).wall]) else {
             Issue.record("no plan")
@@ -45,7 +51,9 @@ struct PlannerTests {
         #expect(config.services.map(\.anchor) == [at(-5_000).wall, at(0).wall])
         #expect(config.services[1].providers.map(\.provider) == ["beta", "gamma"])
         #expect(config.services[0].deadlineSeconds == 660)
-        #expect(plan(providers, anchors: ["harvest": at(-5_000).wall]) == plan(providers, anchors: ["harvest": at(-5_000).wall]))
+        #expect(
+            plan(providers, anchors: ["harvest": at(-5_000).wall])
+                == plan(providers, anchors: ["harvest": at(-5_000).wall]))
     }
 
     @Test("falls back to the next scenario and says why the better one cannot be")
@@ -71,7 +79,8 @@ struct PlannerTests {
         }
         #expect(code == "no-scenario")
         #expect(text.contains("beta does not offer it"))
-        guard case .unsatisfied("suspended", _) = plan([:], spec: TenantSpec(scenarios: ["full"], suspended: true)) else {
+        guard case .unsatisfied("suspended", _) = plan([:], spec: TenantSpec(scenarios: ["full"], suspended: true))
+        else {
             Issue.record("suspended tenants get no plan")
             return
         }
@@ -89,23 +98,33 @@ struct DocumentReaderTests {
 
     @Test("good ones are read")
     func good() {
-        let provider = DocumentReader.read(["kind": "Provider", "name": "alpha", "spec": ["base_url": "https://a.example/oms/", "poll_s": 2]])
+        let provider = DocumentReader.read([
+            "kind": "Provider", "name": "alpha", "spec": ["base_url": "https://a.example/oms/", "poll_s": 2],
+        ])
         #expect(provider.document == .provider("alpha", ProviderSpec(baseURL: "https://a.example/oms", pollSeconds: 2)))
         #expect(provider.errors.isEmpty)
-        #expect(errors(service(["type": "harvest", "frequency": ["every_s": 5, "jitter_s": 2], "parameters": ["a": 1]])).isEmpty)
+        #expect(
+            errors(service(["type": "harvest", "frequency": ["every_s": 5, "jitter_s": 2], "parameters": ["a": 1]]))
+                .isEmpty)
     }
 
     @Test("an unknown field is an error that proposes the nearest known one")
     func unknownField() {
-        #expect(errors(["kind": "Provider", "name": "a", "spec": ["base_ur": "https://a", "base_url": "https://a"]])
-            == ["/spec/base_ur: unknown field; did you mean 'base_url'?"])
-        #expect(errors(service(["type": "t", "frequency": ["every": 5, "once": true]]))[0].hasPrefix("/spec/services/x/frequency/every: unknown field"))
+        #expect(
+            errors(["kind": "Provider", "name": "a", "spec": ["base_ur": "https://a", "base_url": "https://a"]])
+                == ["/spec/base_ur: unknown field; did you mean 'base_url'?"])
+        #expect(
+            errors(service(["type": "t", "frequency": ["every": 5, "once": true]]))[0].hasPrefix(
+                "/spec/services/x/frequency/every: unknown field"))
     }
 
     @Test("each wrong field is named, all at once")
     func everything() {
         let found = errors(
-            service(["type": "Harvest!", "frequency": ["every_s": 0], "timeout_s": "ten", "providers": ["use": "most"], "after": []]))
+            service([
+                "type": "Harvest!", "frequency": ["every_s": 0], "timeout_s": "ten", "providers": ["use": "most"],
+                "after": [],
+            ]))
         #expect(found.contains { $0.hasPrefix("/spec/services/x/type: 'Harvest!' is not a name") })
         #expect(found.contains { $0.hasPrefix("/spec/services/x/frequency/every_s: must be from 1") })
         #expect(found.contains("/spec/services/x/timeout_s: must be a whole number"))
@@ -115,13 +134,27 @@ struct DocumentReaderTests {
     @Test("rules between fields")
     func between() {
         #expect(errors(service(["type": "t"]))[0].contains("needs 'frequency'"))
-        #expect(errors(service(["type": "t", "frequency": ["once": true], "after": ["x"]])).contains { $0.contains("excludes 'frequency'") })
-        #expect(errors(service(["type": "t", "frequency": ["cron": "* * * * *"]])).contains { $0.contains("not supported yet") })
-        #expect(errors(service(["type": "t", "frequency": ["once": true], "providers": ["use": "all"]])).contains { $0.contains("/merge: is needed") })
-        #expect(errors(["kind": "Scenario", "name": "s", "spec": ["services": ["a": ["type": "t", "after": ["b"]], "b": ["type": "t", "after": ["a"]]]]])
+        #expect(
+            errors(service(["type": "t", "frequency": ["once": true], "after": ["x"]])).contains {
+                $0.contains("excludes 'frequency'")
+            })
+        #expect(
+            errors(service(["type": "t", "frequency": ["cron": "* * * * *"]])).contains {
+                $0.contains("not supported yet")
+            })
+        #expect(
+            errors(service(["type": "t", "frequency": ["once": true], "providers": ["use": "all"]])).contains {
+                $0.contains("/merge: is needed")
+            })
+        #expect(
+            errors([
+                "kind": "Scenario", "name": "s",
+                "spec": ["services": ["a": ["type": "t", "after": ["b"]], "b": ["type": "t", "after": ["a"]]]],
+            ])
             .contains { $0.contains("in a circle") })
-        #expect(errors(["kind": "Scenario", "name": "s", "spec": ["services": ["a": ["type": "t", "after": ["z"]]]]])
-            .contains { $0.contains("no service 'z'") })
+        #expect(
+            errors(["kind": "Scenario", "name": "s", "spec": ["services": ["a": ["type": "t", "after": ["z"]]]]])
+                .contains { $0.contains("no service 'z'") })
     }
 
     @Test(
@@ -135,7 +168,9 @@ struct DocumentReaderTests {
     func nonsense() {
         #expect(errors("x") == ["/: must be a mapping of fields"])
         #expect(errors(["kind": "Tenant"]).contains("/name: is missing"))
-        #expect(errors(["kind": "Tenent", "name": "a", "spec": [:]])[0].contains("none of 'Provider', 'Scenario', 'Tenant'"))
+        #expect(
+            errors(["kind": "Tenent", "name": "a", "spec": [:]])[0].contains("none of 'Provider', 'Scenario', 'Tenant'")
+        )
         #expect(errors(["kind": "Tenant", "name": "a", "spec": ["scenarios": []]])[0].contains("at least one"))
     }
 }

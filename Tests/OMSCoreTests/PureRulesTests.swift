@@ -120,7 +120,8 @@ struct TimerQueueTests {
         var expected: [Int: Int64] = [:]
         for _ in 0..<5_000 {
             let key = Int.random(in: 0..<300, using: &generator)
-            let time: Int64? = Int.random(in: 0..<10, using: &generator) == 0 ? nil : Int64.random(in: 0..<10_000, using: &generator)
+            let time: Int64? =
+                Int.random(in: 0..<10, using: &generator) == 0 ? nil : Int64.random(in: 0..<10_000, using: &generator)
             queue.set(key, time)
             expected[key] = time
         }

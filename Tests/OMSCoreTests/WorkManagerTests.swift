@@ -24,7 +24,8 @@ struct WorkManagerTests {
     @Test("derives the same ids again, so that a forgotten firing is repeated without effect")
     func derivedIDs() {
         let first = Fixture.manager(Fixture.config(Fixture.plan("harvest"))).1.commands[0].command.job
-        let second = Fixture.manager(Fixture.config(Fixture.plan("harvest")), epoch: 2, now: at(5_000)).1.commands[0].command.job
+        let second = Fixture.manager(Fixture.config(Fixture.plan("harvest")), epoch: 2, now: at(5_000)).1.commands[0]
+            .command.job
         #expect(first == second)
     }
 
@@ -53,7 +54,8 @@ struct WorkManagerTests {
         effects = manager.receive(.jobEvent("alpha", event(jobs[1], .succeeded, at: at(200))), at: at(200))
         let dependent = try #require(effects.commands.first)
         #expect(dependent.command.request?.labels?["service"] == "c")
-        effects = manager.receive(.jobEvent("alpha", event(dependent.command.job, .succeeded, at: at(300))), at: at(300))
+        effects = manager.receive(
+            .jobEvent("alpha", event(dependent.command.job, .succeeded, at: at(300))), at: at(300))
         #expect(effects.commands.isEmpty, "both upstream runs are consumed")
         // Doubled and late events change nothing.
         #expect(manager.receive(.jobEvent("alpha", event(jobs[1], .succeeded, at: at(400))), at: at(400)).isEmpty)
@@ -68,7 +70,8 @@ struct WorkManagerTests {
         #expect(effects.commands.map(\.provider) == ["beta", "gamma"])
         let jobs = effects.commands.map(\.command.job)
         let ranking: [String: JSONValue] = ["ranking": ["value": [["item": 1], ["item": 2]]]]
-        effects = manager.receive(.jobEvent("beta", event(jobs[0], .succeeded, outputs: ranking, at: at(10))), at: at(10))
+        effects = manager.receive(
+            .jobEvent("beta", event(jobs[0], .succeeded, outputs: ranking, at: at(10))), at: at(10))
         #expect(effects.results.isEmpty)
         let problem = Problem(.jobFailed, "no data")
         effects = manager.receive(.jobEvent("gamma", event(jobs[1], .failed, error: problem, at: at(20))), at: at(20))
@@ -83,7 +86,8 @@ struct WorkManagerTests {
         var (manager, effects) = Fixture.manager(Fixture.config(Fixture.plan("harvest", once: true)))
         let job = effects.commands[0].command.job
         effects = manager.receive(
-            .jobEvent("alpha", event(job, .failed, error: Problem(.internal, "x", retryable: true), at: at(10))), at: at(10))
+            .jobEvent("alpha", event(job, .failed, error: Problem(.internal, "x", retryable: true), at: at(10))),
+            at: at(10))
         #expect(effects.commands.isEmpty)
         effects = manager.receive(.wake, at: at(1_010))
         #expect(effects.commands.count == 1)
@@ -97,7 +101,9 @@ struct WorkManagerTests {
         first = other.receive(
             .jobEvent(
                 "alpha",
-                event(first.commands[0].command.job, .failed, error: Problem(.invalidConfig, "x", retryable: false), at: at(10))),
+                event(
+                    first.commands[0].command.job, .failed, error: Problem(.invalidConfig, "x", retryable: false),
+                    at: at(10))),
             at: at(10))
         #expect(first.results.map(\.state) == [.failed])
     }
@@ -106,7 +112,9 @@ struct WorkManagerTests {
     func overlap() {
         var (manager, _) = Fixture.manager(Fixture.config(Fixture.plan("harvest", every: 10)))
         // Nobody has acknowledged tick 0 yet, so it comes along once more.
-        let ticks = manager.receive(.wake, at: at(10_000)).entries.compactMap(\.tick).filter { $0.due == at(10_000).wall }
+        let ticks = manager.receive(.wake, at: at(10_000)).entries.compactMap(\.tick).filter {
+            $0.due == at(10_000).wall
+        }
         #expect(ticks.map(\.outcome) == [.skipped])
         #expect(ticks[0].reason?.contains("overlap") == true)
     }
@@ -140,7 +148,10 @@ struct WorkManagerTests {
     @Test("a terminal state stands, whatever comes later")
     func terminalStands() {
         var (manager, effects) = Fixture.manager(
-            Fixture.config(Fixture.plan("r", type: "recommend", once: true, providers: ["beta", "gamma"], merge: MergeRule(strategy: .reciprocalRankFusion))))
+            Fixture.config(
+                Fixture.plan(
+                    "r", type: "recommend", once: true, providers: ["beta", "gamma"],
+                    merge: MergeRule(strategy: .reciprocalRankFusion))))
         let job = effects.commands[0].command.job
         _ = manager.receive(.jobEvent("beta", event(job, .succeeded, at: at(10))), at: at(10))
         effects = manager.receive(.jobEvent("beta", event(job, .failed, at: at(20))), at: at(20))
@@ -158,7 +169,8 @@ struct WorkManagerTests {
                 ticks: ["harvest": at(0).wall], succeeded: [:], consumed: [:],
                 open: [
                     OpenRun(
-                        run: run!.id, service: "harvest", due: at(0).wall, started: at(0).wall, deadline: at(180_000).wall,
+                        run: run!.id, service: "harvest", due: at(0).wall, started: at(0).wall,
+                        deadline: at(180_000).wall,
                         plan: plan, jobs: [OpenJob(id: job, provider: "alpha", attempt: 1, state: state, revision: 4)])
                 ])
         }
@@ -194,9 +206,11 @@ struct WorkManagerTests {
         var (manager, effects) = Fixture.manager(Fixture.config(Fixture.plan("harvest")), epoch: 2)
         let job = effects.commands[0].command.job
         let stale = Problem(.staleEpoch, "over")
-        effects = manager.receive(.jobEvent("alpha", event(job, .rejected, epoch: 1, error: stale, at: at(10))), at: at(10))
+        effects = manager.receive(
+            .jobEvent("alpha", event(job, .rejected, epoch: 1, error: stale, at: at(10))), at: at(10))
         #expect(effects.isEmpty)
-        effects = manager.receive(.jobEvent("alpha", event(job, .rejected, epoch: 2, error: stale, at: at(10))), at: at(10))
+        effects = manager.receive(
+            .jobEvent("alpha", event(job, .rejected, epoch: 2, error: stale, at: at(10))), at: at(10))
         #expect(effects == [.fenced(2)])
     }
 
@@ -205,20 +219,24 @@ struct WorkManagerTests {
         var (manager, effects) = Fixture.manager(Fixture.config(Fixture.plan("harvest")))
         let job = effects.commands[0].command.job
         _ = manager.receive(.jobEvent("alpha", event(job, .running, progress: 40, at: at(100))), at: at(100))
-        effects = manager.receive(.heartbeat(Heartbeat(beat: 7, epoch: 1, intervalSeconds: 5, ackSeq: 0)), at: at(4_000))
+        effects = manager.receive(
+            .heartbeat(Heartbeat(beat: 7, epoch: 1, intervalSeconds: 5, ackSeq: 0)), at: at(4_000))
         let status = try #require(effects.status)
         #expect(status.beat == 7)
         #expect(status.jobs == ["running": 1])
         #expect(status.active.map(\.progress) == [40])
         #expect(status.active[0].ageSeconds == 4)
-        #expect(manager.receive(.heartbeat(Heartbeat(beat: 8, epoch: 2, intervalSeconds: 5, ackSeq: 0)), at: at(4_000)).status == nil)
+        #expect(
+            manager.receive(.heartbeat(Heartbeat(beat: 8, epoch: 2, intervalSeconds: 5, ackSeq: 0)), at: at(4_000))
+                .status == nil)
     }
 
     @Test("a new configuration leaves running runs alone and counts from then on")
     func reconfigure() {
         var (manager, effects) = Fixture.manager(Fixture.config(Fixture.plan("harvest", every: 10)))
         let job = effects.commands[0].command.job
-        _ = manager.receive(.reconfigure(Fixture.config(Fixture.plan("other", every: 10), generation: 2)), at: at(1_000))
+        _ = manager.receive(
+            .reconfigure(Fixture.config(Fixture.plan("other", every: 10), generation: 2)), at: at(1_000))
         #expect(manager.config.generation == 2)
         effects = manager.receive(.jobEvent("alpha", event(job, .succeeded, at: at(2_000))), at: at(2_000))
         #expect(effects.results.map(\.service) == ["harvest"])
@@ -232,13 +250,17 @@ struct WorkManagerTests {
         var (manager, effects) = Fixture.manager(config)
         #expect(effects.entries.compactMap(\.reason).isEmpty, "waiting for the first run is normal")
         effects = manager.receive(
-            .jobEvent("alpha", event(effects.commands[0].command.job, .failed, error: Problem(.jobFailed, "disk full"), at: at(10))),
+            .jobEvent(
+                "alpha",
+                event(effects.commands[0].command.job, .failed, error: Problem(.jobFailed, "disk full"), at: at(10))),
             at: at(10))
         let reasons = effects.entries.compactMap(\.reason)
         #expect(reasons.map(\.subject) == ["service/a", "service/b"])
         #expect(reasons.allSatisfy { $0.text?.contains("disk full") == true })
         effects = manager.receive(.wake, at: at(10_000))
-        effects += manager.receive(.jobEvent("alpha", event(effects.commands[0].command.job, .succeeded, at: at(11_000))), at: at(11_000))
-        #expect(Set(effects.entries.compactMap(\.reason).filter(\.cleared).map(\.subject)) == ["service/a", "service/b"])
+        effects += manager.receive(
+            .jobEvent("alpha", event(effects.commands[0].command.job, .succeeded, at: at(11_000))), at: at(11_000))
+        #expect(
+            Set(effects.entries.compactMap(\.reason).filter(\.cleared).map(\.subject)) == ["service/a", "service/b"])
     }
 }

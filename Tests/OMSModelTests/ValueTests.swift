@@ -51,7 +51,9 @@ struct NameTests {
 
     @Test(
         "refuse what would change a topic, a path or a query",
-        arguments: ["", "-a", "A", "a/b", "a+b", "#", "a b", "ä", "a.b", "a_b", "..", String(repeating: "x", count: 64)])
+        arguments: [
+            "", "-a", "A", "a/b", "a+b", "#", "a b", "ä", "a.b", "a_b", "..", String(repeating: "x", count: 64),
+        ])
     func bad(text: String) { #expect(TenantID(text) == nil) }
 
     @Test("are keys of JSON objects")
@@ -59,7 +61,9 @@ struct NameTests {
         let data = try JSONEncoder().encode([ServiceID("harvest"): 1])
         #expect(String(decoding: data, as: UTF8.self) == #"{"harvest":1}"#)
         #expect(try JSONDecoder().decode([ServiceID: Int].self, from: data) == ["harvest": 1])
-        #expect(throws: (any Error).self) { try JSONDecoder().decode([ServiceID: Int].self, from: Data(#"{"a/b":1}"#.utf8)) }
+        #expect(throws: (any Error).self) {
+            try JSONDecoder().decode([ServiceID: Int].self, from: Data(#"{"a/b":1}"#.utf8))
+        }
     }
 }
 
@@ -91,7 +95,8 @@ struct UUIDv7Tests {
         "refuse other versions and forms",
         arguments: [
             "", "01890a5d-ac96-474b-bcce-b302099a8057", "01890a5d-ac96-774b-7cce-b302099a8057",
-            "01890a5dac96774bbcceb302099a8057", "01890a5d-ac96-774b-bcce-b302099a805", "g1890a5d-ac96-774b-bcce-b302099a8057",
+            "01890a5dac96774bbcceb302099a8057", "01890a5d-ac96-774b-bcce-b302099a805",
+            "g1890a5d-ac96-774b-bcce-b302099a8057",
         ])
     func refused(text: String) { #expect(JobID(text) == nil) }
 }

@@ -16,7 +16,8 @@ import Testing
             case .mosquittoConf: ("docker/mosquitto/mosquitto.conf", BrokerProfile.container.render())
             case .topics: ("docs/topics.md", TopicDocument.render())
             }
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         let committed = try String(contentsOf: root.appending(path: path), encoding: .utf8)
         #expect(committed == expected, "\(path) is out of date: run 'oms contract \(part.rawValue) > \(path)'")
     }

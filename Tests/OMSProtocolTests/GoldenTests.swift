@@ -49,7 +49,8 @@ struct EnvelopeTests {
 
     @Test("nonsense is refused with a reason, never a trap")
     func nonsense() {
-        let good = #"{"specversion":"1.0","id":"1","source":"s","type":"oms.wm.committed.v1","time":"2026-01-01T00:00:00Z","data":{"epoch":1,"ack_seq":2}}"#
+        let good =
+            #"{"specversion":"1.0","id":"1","source":"s","type":"oms.wm.committed.v1","time":"2026-01-01T00:00:00Z","data":{"epoch":1,"ack_seq":2}}"#
         #expect(code("tenant/men/wm/committed", good) == nil)
         #expect(code("tenant/men/wm/committed", good.replacing("committed.v1", with: "committed.v2")) == .version)
         #expect(code("tenant/men/wm/committed", good.replacing("\"1.0\"", with: "\"2.0\"")) == .version)

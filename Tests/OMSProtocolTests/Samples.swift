@@ -11,20 +11,27 @@ enum Samples {
         .invalidConfig, "top must be from 1 to 1000", status: 422, retryable: false,
         errors: [FieldError(pointer: "/config/parameters/top", detail: "must be from 1 to 1000")])
     static let outputs: [String: JSONValue] = ["rows": ["value": 10_000]]
-    static let presence = Presence(state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1])
+    static let presence = Presence(
+        state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1])
     static let plan = ServicePlan(
         id: "recommend", type: "recommend", frequency: nil, after: ["harvest"], anchor: time, timeoutSeconds: 60,
-        deadlineSeconds: 180, maxAttempts: 2, dataSource: DataLocation(uri: "sqlite:///men.db", type: "application/x-sqlite3"),
+        deadlineSeconds: 180, maxAttempts: 2,
+        dataSource: DataLocation(uri: "sqlite:///men.db", type: "application/x-sqlite3"),
         outputSource: DataLocation(uri: "file:///out.json", credential: "store"), parameters: ["top": 10],
-        providers: [ProviderChoice(provider: "beta", service: "recommend"), ProviderChoice(provider: "gamma", service: "rank")],
+        providers: [
+            ProviderChoice(provider: "beta", service: "recommend"), ProviderChoice(provider: "gamma", service: "rank"),
+        ],
         merge: MergeRule(strategy: .reciprocalRankFusion, output: "ranking", itemKey: "item", k: 60, top: 10))
     static let config = WorkManagerConfig(tenant: "men", generation: 3, scenario: "open-bandit", services: [plan])
     static let resume = WorkManagerResume(
-        ticks: ["harvest": time], succeeded: ["harvest": RunReference(run: run, due: time)], consumed: ["recommend": [run]],
+        ticks: ["harvest": time], succeeded: ["harvest": RunReference(run: run, due: time)],
+        consumed: ["recommend": [run]],
         open: [
             OpenRun(
-                run: run, service: "recommend", due: time, started: time, deadline: time, consumed: [run], finished: false,
-                plan: plan, jobs: [OpenJob(id: job, provider: "beta", attempt: 1, state: .running, revision: 3, retryable: true)])
+                run: run, service: "recommend", due: time, started: time, deadline: time, consumed: [run],
+                finished: false,
+                plan: plan,
+                jobs: [OpenJob(id: job, provider: "beta", attempt: 1, state: .running, revision: 3, retryable: true)])
         ])
     static let result = ServiceResult(
         run: run, service: "recommend", type: "recommend", state: .partial, due: time, finished: time,
@@ -37,28 +44,34 @@ enum Samples {
         epoch: 2, firstSeq: 7,
         entries: [
             JournalEntry(
-                tick: TickRecord(service: "harvest", due: time, outcome: .superseded, time: time, run: run, reason: "missed", count: 4)),
+                tick: TickRecord(
+                    service: "harvest", due: time, outcome: .superseded, time: time, run: run, reason: "missed",
+                    count: 4)),
             JournalEntry(
                 run: RunRecord(
                     id: run, service: "recommend", type: "recommend", state: .partial, due: time, started: time,
-                    deadline: time, finished: time, generation: 3, consumed: [run], plan: plan, result: result, error: problem)),
+                    deadline: time, finished: time, generation: 3, consumed: [run], plan: plan, result: result,
+                    error: problem)),
             JournalEntry(
                 job: JobRecord(
                     id: job, run: run, service: "recommend", type: "recommend", provider: "beta", attempt: 1,
                     state: .failed, revision: 4, time: time, created: time, started: time, finished: time,
                     deadline: time, progress: 42.5, message: "reading", outputs: outputs, error: problem)),
             JournalEntry(
-                reason: ReasonRecord(subject: "service/recommend", code: "run-failed", text: "why", since: time, cleared: false)),
+                reason: ReasonRecord(
+                    subject: "service/recommend", code: "run-failed", text: "why", since: time, cleared: false)),
         ])
     static let request = JobRequest(
         id: job, service: "recommend", tenant: "men",
-        config: ServiceConfig(timeoutSeconds: 60, dataSource: plan.dataSource, outputSource: plan.outputSource, parameters: ["top": 10]),
+        config: ServiceConfig(
+            timeoutSeconds: 60, dataSource: plan.dataSource, outputSource: plan.outputSource, parameters: ["top": 10]),
         deadline: time, labels: ["run_id": "\(run)"])
     static let report = ProviderStatus(
         status: .pass, version: "1", release: "0.1.0", time: time, startedAt: time, uptimeSeconds: 5, accepting: true,
         retentionSeconds: 86_400, features: ["results"],
         jobs: ProviderJobFigures(
-            queued: 1, running: 2, executedToday: 3, succeededToday: 2, failedToday: 1, stoppedToday: 0, maxRunning: 4, maxQueued: 200))
+            queued: 1, running: 2, executedToday: 3, succeededToday: 2, failedToday: 1, stoppedToday: 0, maxRunning: 4,
+            maxQueued: 200))
 
     static let messages: [Message] = [
         Message(.registryPresence("r1"), .presence(presence)),
@@ -69,9 +82,11 @@ enum Samples {
             .gatewayControl(
                 GatewayControl(
                     id: "1", command: .attach, provider: "alpha",
-                    spec: ProviderSpec(baseURL: "https://sp.example.org", credential: "alpha-token", pollSeconds: 1, maxRunning: 8),
+                    spec: ProviderSpec(
+                        baseURL: "https://sp.example.org", credential: "alpha-token", pollSeconds: 1, maxRunning: 8),
                     version: 2))),
-        Message(.gatewayAck("g1"), .gatewayAck(GatewayAck(id: "1", provider: "alpha", version: 2, boot: 1, error: problem))),
+        Message(
+            .gatewayAck("g1"), .gatewayAck(GatewayAck(id: "1", provider: "alpha", version: 2, boot: 1, error: problem))),
         Message(
             .wmControl("men"),
             .wmControl(
@@ -96,7 +111,8 @@ enum Samples {
                             service: "recommend", run: run, job: job, provider: "beta", state: .running, ageSeconds: 4,
                             progress: 42.5, message: "reading")
                     ],
-                    waiting: [Reason(subject: "service/optimise", code: "waits-for-upstream", text: "why", since: time)]))),
+                    waiting: [Reason(subject: "service/optimise", code: "waits-for-upstream", text: "why", since: time)]
+                ))),
         Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 2, fleet: "f1", generation: 3, since: time))),
         Message(.wmState("men"), .wmState(WMState(state: .active, epoch: 2, generation: 3, fleet: "f1", since: time))),
         Message(.wmJournal("men"), .journal(journal)),
@@ -106,7 +122,8 @@ enum Samples {
             .jobCommand("men", "beta"),
             .jobCommand(
                 JobCommand(
-                    id: "2-1", command: .submit, epoch: 2, job: job, request: request, graceSeconds: 10, reason: "why"))),
+                    id: "2-1", command: .submit, epoch: 2, job: job, request: request, graceSeconds: 10, reason: "why"))
+        ),
         Message(
             .jobEvent("men", "beta"),
             .jobEvent(
@@ -122,7 +139,8 @@ enum Samples {
                         ServiceDescription(
                             id: "harvest", type: "harvest", version: "1.0.0", name: "Harvest", description: "imports",
                             tags: ["csv"], available: true, stoppable: true, dataSchemes: ["file"],
-                            limits: ServiceLimits(minIntervalSeconds: 1, maxTimeoutSeconds: 60, maxRunning: 2, maxQueued: 9),
+                            limits: ServiceLimits(
+                                minIntervalSeconds: 1, maxTimeoutSeconds: 60, maxRunning: 2, maxQueued: 9),
                             defaults: ServiceConfig(frequency: Frequency(everySeconds: 60), timeoutSeconds: 60),
                             parametersSchema: ["type": "object"], inputSchema: ["type": "null"], outputSchema: [:])
                     ]))),
@@ -133,7 +151,8 @@ enum Samples {
                     status: .warn, checked: time, latencyMilliseconds: 3, circuit: .halfOpen, gateway: "g1", boot: 1,
                     report: report, error: problem))),
         Message(.query, .request(ClientRequest(id: "q1", client: "cli-1", method: "jobs", params: ["tenant": "men"]))),
-        Message(.command, .request(ClientRequest(id: "q2", client: "cli-1", method: "apply", params: ["documents": []]))),
+        Message(
+            .command, .request(ClientRequest(id: "q2", client: "cli-1", method: "apply", params: ["documents": []]))),
         Message(
             .response("cli-1"), .response(ClientResponse(id: "q1", status: 200, result: ["rows": []], error: problem))),
         Message(.event, .event(OperatorEvent(kind: "wm.active", tenant: "men", text: "Work Manager of men is active"))),

@@ -30,7 +30,8 @@ struct ConnectionOptions: ParsableArguments {
                     + "('oms dev' prints a file to source that sets it)")
         }
         guard let data = FileManager.default.contents(atPath: file) else {
-            throw DevError("cannot read the password file \(file); check --mqtt-password-file or OMS_MQTT_PASSWORD_FILE")
+            throw DevError(
+                "cannot read the password file \(file); check --mqtt-password-file or OMS_MQTT_PASSWORD_FILE")
         }
         let line = String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
         return BusEndpoint(

@@ -43,7 +43,9 @@ package struct OperatorClient: Sendable {
         try await ask(.command, method, .object(params), deadline: .seconds(15))
     }
 
-    private func ask(_ topic: Topic, _ method: String, _ params: JSONValue, deadline: Duration) async throws -> JSONValue {
+    private func ask(_ topic: Topic, _ method: String, _ params: JSONValue, deadline: Duration) async throws
+        -> JSONValue
+    {
         let request = ClientRequest(
             id: BusConnection.uniqueID("q").text, client: connection.clientID, method: method, params: params)
         let connection = connection
@@ -75,7 +77,8 @@ package struct OperatorClient: Sendable {
         }
         guard (200..<300).contains(response.status), response.error == nil else {
             throw RefusedError(
-                problem: response.error ?? Problem(.internal, "the registry answered \(response.status) without a reason"))
+                problem: response.error
+                    ?? Problem(.internal, "the registry answered \(response.status) without a reason"))
         }
         return response.result ?? .null
     }

@@ -5,7 +5,8 @@ import OMSModel
 enum Table {
     /// Columns that come first, in this order; the others follow by name.
     private static let order = [
-        "tenant", "kind", "name", "id", "service", "type", "state", "status", "outcome", "provider", "scenario", "subject",
+        "tenant", "kind", "name", "id", "service", "type", "state", "status", "outcome", "provider", "scenario",
+        "subject",
         "code", "text", "why", "run", "job", "attempt", "progress", "epoch", "generation", "due", "started", "finished",
     ]
 
@@ -24,7 +25,9 @@ enum Table {
         return lines.map { line in
             var text = ""
             for (column, cell) in line.enumerated() {
-                text += column == line.count - 1 ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
+                text +=
+                    column == line.count - 1
+                    ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
             }
             return text
         }.joined(separator: "\n")

@@ -10,7 +10,9 @@ struct ApplyCommand: AsyncParsableCommand {
             ${NAME} in a text is replaced by the environment variable NAME.
             """)
 
-    @Option(name: [.customShort("f"), .customLong("file")], help: "A YAML file with documents (kind, name, spec). Repeatable.")
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: "A YAML file with documents (kind, name, spec). Repeatable.")
     var files: [String]
 
     @Flag(help: "Only check the files; nothing is sent.")

@@ -8,7 +8,8 @@ import OMSRuntime
 struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dev",
-        abstract: "Runs a whole OMS on this machine: private PostgreSQL and Mosquitto, the services, with --demo also providers.",
+        abstract:
+            "Runs a whole OMS on this machine: private PostgreSQL and Mosquitto, the services, with --demo also providers.",
         discussion: """
             Everything listens on 127.0.0.1 only and lives in one data folder. Ctrl-C stops it in order; even kill -9 \
             leaves no process behind.
@@ -26,7 +27,9 @@ struct DevCommand: AsyncParsableCommand {
     @Option(help: "With --once: write the results to this file.")
     var json: String?
 
-    @Option(name: .customLong("data"), help: "Keep everything in this folder and use it again; default: a fresh one in /tmp.")
+    @Option(
+        name: .customLong("data"),
+        help: "Keep everything in this folder and use it again; default: a fresh one in /tmp.")
     var dataFolder: String?
 
     @Option(help: "With --once: give up after so many seconds.")

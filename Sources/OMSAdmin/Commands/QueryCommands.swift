@@ -6,7 +6,8 @@ import OMSProtocol
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json }
 
 /// The rows of one query.
-private func rows(_ client: OperatorClient, _ method: String, _ params: [String: JSONValue]) async throws -> [JSONValue] {
+private func rows(_ client: OperatorClient, _ method: String, _ params: [String: JSONValue]) async throws -> [JSONValue]
+{
     try await client.query(method, params)["rows"]?.arrayValue ?? []
 }
 
@@ -14,7 +15,8 @@ struct GetCommand: AsyncParsableCommand {
     enum Subject: String, ExpressibleByArgument, CaseIterable { case providers, tenants, jobs, runs, results, why }
 
     static let configuration = CommandConfiguration(
-        commandName: "get", abstract: "Lists providers, tenants, jobs, runs, results or the reasons why something waits.")
+        commandName: "get",
+        abstract: "Lists providers, tenants, jobs, runs, results or the reasons why something waits.")
 
     @Argument(help: "One of: providers, tenants, jobs, runs, results, why.")
     var subject: Subject
@@ -41,7 +43,9 @@ struct GetCommand: AsyncParsableCommand {
         var params: [String: JSONValue] = ["limit": .int(Int64(limit))]
         if let tenant { params["tenant"] = .string(tenant) }
         if let service { params["service"] = .string(service) }
-        let found = try await OperatorClient.with(connection.endpoint()) { try await rows($0, subject.rawValue, params) }
+        let found = try await OperatorClient.with(connection.endpoint()) {
+            try await rows($0, subject.rawValue, params)
+        }
         print(output == .json ? JSONText.render(.array(found)) : Table.render(found))
     }
 }
@@ -102,8 +106,11 @@ struct ResultCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard let tenantID = TenantID(tenant) else { throw DevError("'\(tenant)' is no tenant's name; \(nameRule)") }
-        guard let serviceID = ServiceID(service) else { throw DevError("'\(service)' is no service's name; \(nameRule)") }
-        let bus = try await BusConnection.open(connection.endpoint(), kinds: [], topics: [.serviceResult(tenantID, serviceID)])
+        guard let serviceID = ServiceID(service) else {
+            throw DevError("'\(service)' is no service's name; \(nameRule)")
+        }
+        let bus = try await BusConnection.open(
+            connection.endpoint(), kinds: [], topics: [.serviceResult(tenantID, serviceID)])
         // Retained, so it is there at once or not at all.
         let result = try await Deadline.run(.seconds(2)) { () -> ServiceResult? in
             for await case .message(let message, _) in bus.events {

@@ -24,7 +24,8 @@ struct WatchCommand: AsyncParsableCommand {
             for await event in bus.events {
                 switch event {
                 case .message(let message, _):
-                    for line in board.take(message) where filter.map({ line.hasPrefix("\($0)/") || line.hasPrefix("\($0):") }) ?? true {
+                    for line in board.take(message)
+                    where filter.map({ line.hasPrefix("\($0)/") || line.hasPrefix("\($0):") }) ?? true {
                         console.line("\(RFC3339.string(milliseconds: WallClock.milliseconds)) \(line)")
                     }
                 case .lost(let reason): console.line("connection lost: \(reason); trying again")

@@ -19,7 +19,8 @@ package struct DeclaredDocuments: Sendable {
 
     private func check() throws {
         if all.isEmpty {
-            throw DevError("nothing to apply: \(files.map(\.path).joined(separator: ", ")) holds no document (kind, name, spec)")
+            throw DevError(
+                "nothing to apply: \(files.map(\.path).joined(separator: ", ")) holds no document (kind, name, spec)")
         }
         let errors = all.enumerated().flatMap { index, entry in
             DocumentReader.read(entry.document.value).errors.map {
@@ -40,7 +41,8 @@ package struct DeclaredDocuments: Sendable {
     package func sentence(_ errors: [FieldError]) -> String {
         let lines = errors.map { error -> (String, Int, String) in
             let parts = error.pointer.split(separator: "/", maxSplits: 2)
-            guard parts.count >= 2, parts[0] == "documents", let index = Int(parts[1]), all.indices.contains(index) else {
+            guard parts.count >= 2, parts[0] == "documents", let index = Int(parts[1]), all.indices.contains(index)
+            else {
                 return (files.first?.path ?? "", 0, "\(error.pointer): \(error.detail)")
             }
             let pointer = parts.count > 2 ? "/" + parts[2] : ""

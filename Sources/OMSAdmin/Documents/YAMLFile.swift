@@ -56,7 +56,8 @@ package struct YAMLFile: Sendable {
             .composer(_, let problem, let mark, _):
             return "\(path):\(mark.line): not valid YAML: \(problem) (column \(mark.column))"
         case .duplicatedKeysInMapping(let duplicates, let context):
-            return "\(path):\(context.mark.line): the key '\(duplicates.joined(separator: "', '"))' stands there twice; keep one"
+            return
+                "\(path):\(context.mark.line): the key '\(duplicates.joined(separator: "', '"))' stands there twice; keep one"
         case .no, .memory, .reader, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
             return "\(path):1: not valid YAML: \(error)"
         }
@@ -81,7 +82,9 @@ private struct NodeReader {
     mutating func value(of node: Node, at pointer: String, depth: Int) throws -> JSONValue {
         let line = node.mark?.line ?? 1
         guard lines.count < Self.maxNodes, depth < Self.maxDepth else {
-            throw DevError("\(path):\(line): too many or too deeply nested values (at most \(Self.maxNodes), \(Self.maxDepth) deep)")
+            throw DevError(
+                "\(path):\(line): too many or too deeply nested values (at most \(Self.maxNodes), \(Self.maxDepth) deep)"
+            )
         }
         lines[pointer] = lines[pointer] ?? line
         switch node {
@@ -113,7 +116,9 @@ private struct NodeReader {
         _ scalar: Node.Scalar, _ line: Int, _ path: String, _ variables: (String) -> String?
     ) throws -> JSONValue {
         let text = try Substitution.fill(scalar.string, variables) { name in
-            DevError("\(path):\(line): the variable \(name) is not set; set it in the environment, or write $${\(name)} for the text itself")
+            DevError(
+                "\(path):\(line): the variable \(name) is not set; set it in the environment, or write $${\(name)} for the text itself"
+            )
         }
         guard scalar.style == .plain || scalar.style == .any else { return .string(text) }
         switch text {
@@ -123,7 +128,9 @@ private struct NodeReader {
         default: break
         }
         let digits = text.utf8.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
-        let looksNumeric = digits.first.map { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: ".") }
+        let looksNumeric = digits.first.map {
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: ".")
+        }
         if looksNumeric == true, digits.allSatisfy({ "0123456789.eE+-".utf8.contains($0) }) {
             if let number = Int64(text) { return .int(number) }
             if let number = Double(text) { return .double(number) }

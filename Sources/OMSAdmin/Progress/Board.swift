@@ -45,7 +45,8 @@ package struct Board: Sendable {
             take(status, of: tenant)
             return []
         case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
-            guard command.command == .submit, let service = command.request?.labels?["service"].flatMap({ ServiceID($0) }),
+            guard command.command == .submit,
+                let service = command.request?.labels?["service"].flatMap({ ServiceID($0) }),
                 services[command.job] == nil
             else { return [] }
             services[command.job] = service
@@ -107,11 +108,15 @@ package struct Board: Sendable {
     package func block() -> [String] {
         var lines: [String] = []
         for (id, tenant) in tenants.sorted(by: { $0.key < $1.key }) {
-            let manager = tenant.state.map { "\($0.state.rawValue), epoch \($0.epoch), \($0.fleet)" } ?? "no Work Manager yet"
+            let manager =
+                tenant.state.map { "\($0.state.rawValue), epoch \($0.epoch), \($0.fleet)" } ?? "no Work Manager yet"
             lines.append("\(id)  [\(manager)]")
-            let reasons = Dictionary(tenant.waiting.map { ($0.subject, $0.text) }, uniquingKeysWith: { first, _ in first })
+            let reasons = Dictionary(
+                tenant.waiting.map { ($0.subject, $0.text) }, uniquingKeysWith: { first, _ in first })
             for (service, view) in tenant.services.sorted(by: { $0.key < $1.key }) {
-                let last = view.last.map { "\($0.state.rawValue) \($0.finished.description.dropFirst(11).prefix(8))" } ?? "no result yet"
+                let last =
+                    view.last.map { "\($0.state.rawValue) \($0.finished.description.dropFirst(11).prefix(8))" }
+                    ?? "no result yet"
                 var now = view.running.sorted { $0.key < $1.key }.map { entry in
                     "\(entry.value.provider) \(entry.value.progress.map { "\(Int($0)) %" } ?? entry.value.state.rawValue)"
                 }.joined(separator: ", ")
@@ -121,7 +126,9 @@ package struct Board: Sendable {
         }
         if !providers.isEmpty {
             lines.append(
-                "providers  " + providers.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.status.rawValue)" }.joined(separator: ", "))
+                "providers  "
+                    + providers.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.status.rawValue)" }.joined(
+                        separator: ", "))
         }
         return lines
     }
@@ -136,7 +143,9 @@ package struct Board: Sendable {
             return "still \(running.state.rawValue) on \(running.provider)"
                 + (running.progress.map { " (\(Int($0)) %)" } ?? "")
         }
-        if let reason = view.waiting.first(where: { $0.subject == "service/\(service)" || $0.subject == "tenant" }) { return reason.text }
+        if let reason = view.waiting.first(where: { $0.subject == "service/\(service)" || $0.subject == "tenant" }) {
+            return reason.text
+        }
         if let last = view.services[service]?.last { return "its last result is '\(last.state.rawValue)'" }
         return "no reason is known"
     }

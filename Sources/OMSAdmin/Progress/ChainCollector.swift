@@ -70,7 +70,8 @@ package struct ChainCollector: Sendable {
         var latest: Timestamp?
         for upstream in upstreams {
             let candidates = succeeded(tenant, upstream).filter { $0.due <= result.due }
-            guard let newest = candidates.max(by: { $0.due < $1.due }), let found = trace(tenant, newest, services) else {
+            guard let newest = candidates.max(by: { $0.due < $1.due }), let found = trace(tenant, newest, services)
+            else {
                 return nil
             }
             latest = max(latest ?? newest.due, newest.due)

@@ -64,12 +64,15 @@ struct DevSession: Sendable {
         guard isDone == true else { throw DevError(Self.sentence(collector, board, once ?? .zero)) }
         if let json {
             do {
-                try Data((JSONText.render(OnceReport.json(collector)) + "\n").utf8).write(to: URL(filePath: DataFolder.absolute(json)))
+                try Data((JSONText.render(OnceReport.json(collector)) + "\n").utf8).write(
+                    to: URL(filePath: DataFolder.absolute(json)))
             } catch {
-                throw DevError("cannot write \(json): \(String(cString: strerror(errno))); choose another file with --json")
+                throw DevError(
+                    "cannot write \(json): \(String(cString: strerror(errno))); choose another file with --json")
             }
         }
-        console.line("every service of \(collector.expected.keys.sorted().map(\.text).joined(separator: ", ")) has a result")
+        console.line(
+            "every service of \(collector.expected.keys.sorted().map(\.text).joined(separator: ", ")) has a result")
     }
 
     private static func take(

@@ -66,7 +66,9 @@ package enum DocumentReader {
         if let members = reader.children("variables") {
             variables = [:]
             for (key, value, pointer) in members {
-                if let text = value.stringValue { variables?[key] = text } else {
+                if let text = value.stringValue {
+                    variables?[key] = text
+                } else {
                     errors.add(pointer, "must be a text")
                 }
                 if key == "tenant" { errors.add(pointer, "is always the tenant's name; choose another variable") }

@@ -30,7 +30,9 @@ struct FieldReader {
         for key in members.keys.sorted() where !asked.contains(key) {
             let near = asked.min { editDistance($0, key) < editDistance($1, key) }
             let hint = near.flatMap { editDistance($0, key) <= 3 ? "; did you mean '\($0)'?" : nil }
-            errors.add("\(pointer)/\(key)", "unknown field\(hint ?? "; known here: \(asked.sorted().joined(separator: ", "))")")
+            errors.add(
+                "\(pointer)/\(key)", "unknown field\(hint ?? "; known here: \(asked.sorted().joined(separator: ", "))")"
+            )
         }
     }
 

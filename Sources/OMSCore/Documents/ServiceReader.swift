@@ -85,7 +85,8 @@ enum ServiceReader {
             for (index, upstream) in (services[id]?.after ?? []).enumerated() where services[upstream] == nil {
                 errors.add(
                     "\(pointer)/\(id)/after/\(index)",
-                    "no service '\(upstream)' in this scenario; it has \(services.keys.sorted().map(\.text).joined(separator: ", "))")
+                    "no service '\(upstream)' in this scenario; it has \(services.keys.sorted().map(\.text).joined(separator: ", "))"
+                )
             }
         }
         var settled: Set<ServiceID> = []

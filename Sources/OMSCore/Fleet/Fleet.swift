@@ -112,7 +112,9 @@ package struct Fleet: Sendable {
                 return reject(control, tenant, "field config is missing or of another tenant")
             }
             if let current, current.epoch == control.epoch {
-                if starting[tenant] != nil { starting[tenant] = control } else {
+                if starting[tenant] != nil {
+                    starting[tenant] = control
+                } else {
                     tell(tenant, .reconfigure(config), at: now)
                     acknowledge(control, tenant, .done)
                 }

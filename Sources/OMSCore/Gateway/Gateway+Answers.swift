@@ -50,7 +50,9 @@ extension Gateway {
             // It may have been taken before the error: the id protects against a second execution, and at the
             // deadline a stop goes out before anybody calls it expired.
             job.maybeSent = true
-            if let limit, job.attempts > limit { becomeUnknown(job, problem, at: now) } else {
+            if let limit, job.attempts > limit {
+                becomeUnknown(job, problem, at: now)
+            } else {
                 later(job, problem, seconds, at: now)
             }
         case .unknown(let problem):
@@ -142,7 +144,9 @@ extension Gateway {
             if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
             } else if job.request?.deadline.map({ now.wall >= $0 }) == true {
-                end(job, as: .expired, Problem(.deadline, "not accepted by its deadline; the provider never had it"), at: now)
+                end(
+                    job, as: .expired, Problem(.deadline, "not accepted by its deadline; the provider never had it"),
+                    at: now)
             } else {
                 end(job, as: .stopped, Problem(.stopped, "the provider never had it"), at: now)
             }

@@ -12,7 +12,8 @@ extension Gateway {
                 .jobEvent(
                     JobEvent(
                         job: command.job, epoch: command.epoch, state: .rejected, time: now.wall,
-                        error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)"))))
+                        error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)")))
+            )
         }
         fences[tenant] = command.epoch
         guard doors[provider] != nil else { return }
@@ -69,7 +70,9 @@ extension Gateway {
 
     /// Takes the next step of one job, if it is due and no call about it is under way.
     mutating func attendJob(_ id: JobID, at now: Moment) {
-        guard var job = jobs[id], !job.state.isTerminal, job.inFlight == nil, let door = doors[job.provider] else { return }
+        guard var job = jobs[id], !job.state.isTerminal, job.inFlight == nil, let door = doors[job.provider] else {
+            return
+        }
         if job.state == .submitting, let deadline = job.request?.deadline, now.wall >= deadline {
             return passDeadline(job, at: now)
         }
@@ -107,7 +110,9 @@ extension Gateway {
     /// Fills the free places at a provider.
     mutating func submitWaiting(_ provider: ProviderID, at now: Moment) {
         while let door = doors[provider], door.maySubmit(at: now), let id = doors[provider]?.dequeue() {
-            guard var job = jobs[id], job.state == .submitting, job.inFlight == nil, let request = job.request else { continue }
+            guard var job = jobs[id], job.state == .submitting, job.inFlight == nil, let request = job.request else {
+                continue
+            }
             if job.stop != nil, !job.maybeSent {
                 end(job, as: .stopped, Problem(.stopped, "stopped before it was submitted"), at: now)
                 continue

@@ -60,7 +60,8 @@ extension Gateway {
         doors[provider]?.report = report
         if let before, before.startedAt != report.startedAt {
             // Restarted: every open job is asked for by itself, now.
-            for job in doors[provider]?.occupied.sorted() ?? [] where jobs[job]?.inFlight == nil && jobs[job]?.acknowledged == true {
+            for job in doors[provider]?.occupied.sorted() ?? []
+            where jobs[job]?.inFlight == nil && jobs[job]?.acknowledged == true {
                 jobs[job]?.next = (.read, now.monotonic)
                 attendJob(job, at: now)
             }
@@ -89,8 +90,7 @@ extension Gateway {
         }
         // A page that is full goes on at once, within reason; the rest comes with the next sweep. The token belongs
         // to the question that it came from, so `since` stays.
-        if let token = list.nextPageToken, let door = doors[provider], door.sweepPages < Self.maxSweepPages
-        {
+        if let token = list.nextPageToken, let door = doors[provider], door.sweepPages < Self.maxSweepPages {
             doors[provider]?.sweepPages += 1
             doors[provider]?.sweepInFlight = true
             call(.sweep(since: since, pageToken: token), door)

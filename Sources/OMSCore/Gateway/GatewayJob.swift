@@ -36,7 +36,10 @@ struct GatewayJob: Sendable {
     var outputs: [String: JSONValue]?
     var error: Problem?
 
-    init(id: JobID, tenant: TenantID, provider: ProviderID, epoch: Int, request: JobRequest?, state: JobState, at now: Moment) {
+    init(
+        id: JobID, tenant: TenantID, provider: ProviderID, epoch: Int, request: JobRequest?, state: JobState,
+        at now: Moment
+    ) {
         self.id = id
         self.tenant = tenant
         self.provider = provider

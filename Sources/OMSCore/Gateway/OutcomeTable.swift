@@ -22,7 +22,8 @@ enum SubmitOutcome: Equatable {
     init(_ answer: ProviderAnswer, request: JobRequest) {
         switch answer {
         case .failed(.notSent, let fault, let text):
-            self = .waits(Problem(.providerUnreachable, "\(fault.rawValue): \(text)", retryable: true), afterSeconds: nil)
+            self = .waits(
+                Problem(.providerUnreachable, "\(fault.rawValue): \(text)", retryable: true), afterSeconds: nil)
         case .failed(.maybeSent, let fault, let text):
             self = .unknown(Problem(.submitUnknown, "\(fault.rawValue) after the request left: \(text)"))
         case .answered(let status, let retryAfter, _, let body):
@@ -118,7 +119,8 @@ enum HealthSign: Equatable {
             switch status {
             case 401, 403, 407:
                 self = .fatal(Problem(.unauthorized, "the provider refuses the gateway's credential", status: status))
-            case 412: self = .fatal(Problem(.version, "the provider does not speak interface version 1", status: status))
+            case 412:
+                self = .fatal(Problem(.version, "the provider does not speak interface version 1", status: status))
             case 300..<400 where status != 304:
                 self = .fatal(
                     Problem(

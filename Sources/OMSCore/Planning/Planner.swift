@@ -32,7 +32,8 @@ package enum Planner {
         providers: [ProviderID: ProviderView], anchors: [ServiceID: Timestamp], now: Timestamp
     ) -> PlanOutcome {
         if spec.suspended == true {
-            return .unsatisfied(code: "suspended", text: "the tenant is suspended; set suspended: false and apply again")
+            return .unsatisfied(
+                code: "suspended", text: "the tenant is suspended; set suspended: false and apply again")
         }
         var obstacles: [String] = []
         for id in spec.scenarios {
@@ -43,7 +44,9 @@ package enum Planner {
             switch satisfy(tenant, spec, scenario, providers, anchors, now) {
             case .success(let services):
                 let config = WorkManagerConfig(tenant: tenant, generation: 0, scenario: id, services: services)
-                let why = obstacles.isEmpty ? "the preferred scenario" : "better ones cannot be: " + obstacles.joined(separator: "; ")
+                let why =
+                    obstacles.isEmpty
+                    ? "the preferred scenario" : "better ones cannot be: " + obstacles.joined(separator: "; ")
                 return .plan(config, explanation: "scenario \(id): \(why)")
             case .failure(let obstacle): obstacles.append("scenario \(id): \(obstacle.text)")
             }
@@ -106,7 +109,9 @@ package enum Planner {
         return candidates.map { id in
             guard let view = providers[id] else { return "\(id) is not registered" }
             if !view.isUsable { return "\(id) is not usable (\(view.why ?? "not seen yet"))" }
-            guard let service = view.services.first(where: { $0.type == type }) else { return "\(id) does not offer it" }
+            guard let service = view.services.first(where: { $0.type == type }) else {
+                return "\(id) does not offer it"
+            }
             return service.available ? "\(id) can" : "\(id) has withdrawn it"
         }.joined(separator: ", ")
     }

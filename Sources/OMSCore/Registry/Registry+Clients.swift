@@ -6,10 +6,13 @@ extension Registry {
     /// Methods that only read are answered by the store (docs/interfaces.md lists them).
     mutating func serve(_ request: ClientRequest, isCommand: Bool, at now: Moment) {
         guard isLoaded else {
-            return respond(request, Problem(.unavailable, "the registry has not read its database yet", status: 503, retryable: true))
+            return respond(
+                request,
+                Problem(.unavailable, "the registry has not read its database yet", status: 503, retryable: true))
         }
         guard pending.count < Self.maxPending else {
-            return respond(request, Problem(.busy, "too many requests wait for the database", status: 503, retryable: true))
+            return respond(
+                request, Problem(.busy, "too many requests wait for the database", status: 503, retryable: true))
         }
         guard isCommand else {
             waiting[store(.query(request))] = request
@@ -18,7 +21,9 @@ extension Registry {
         switch request.method {
         case "apply": apply(request, at: now)
         default:
-            respond(request, Problem(.badRequest, "field method: '\(request.method)' is no command; known: apply", status: 400))
+            respond(
+                request,
+                Problem(.badRequest, "field method: '\(request.method)' is no command; known: apply", status: 400))
         }
     }
 
@@ -38,7 +43,9 @@ extension Registry {
         guard errors.isEmpty else {
             return respond(
                 request,
-                Problem(.invalidConfig, "\(errors.count) field(s) are wrong; nothing was changed", status: 422, errors: errors))
+                Problem(
+                    .invalidConfig, "\(errors.count) field(s) are wrong; nothing was changed", status: 422,
+                    errors: errors))
         }
         waiting[store(.apply(documents, by: request.client))] = request
     }

@@ -10,7 +10,9 @@ extension Registry {
         // It stays where it is, as long as that gateway may still act for it.
         let gateway = track.gateway.flatMap { gateways[$0]?.state == .online ? $0 : nil } ?? chooseGateway()
         guard let gateway, let presence = gateways[gateway] else { return }
-        if track.gateway == gateway, track.attachedBoot == presence.boot, track.attachedVersion == track.version { return }
+        if track.gateway == gateway, track.attachedBoot == presence.boot, track.attachedVersion == track.version {
+            return
+        }
         providers[provider]?.gateway = gateway
         nextCommand += 1
         publish(
@@ -30,7 +32,9 @@ extension Registry {
     }
 
     mutating func attached(_ gateway: NodeID, _ ack: GatewayAck, at now: Moment) {
-        guard let track = providers[ack.provider], track.gateway == gateway, ack.version == track.version else { return }
+        guard let track = providers[ack.provider], track.gateway == gateway, ack.version == track.version else {
+            return
+        }
         providers[ack.provider]?.attachedBoot = ack.boot
         providers[ack.provider]?.attachedVersion = ack.version
         if track.unwellSince == nil { timers.set(.provider(ack.provider), nil) }

@@ -93,7 +93,9 @@ extension Registry {
                 if tenants[id] == nil { tenants[id] = TenantTrack() }
             }
             if result.change != .unchanged {
-                announce("document.\(result.change.rawValue)", nil, "\(result.kind) \(result.name) \(result.change.rawValue), version \(result.version)")
+                announce(
+                    "document.\(result.change.rawValue)", nil,
+                    "\(result.kind) \(result.name) \(result.change.rawValue), version \(result.version)")
             }
         }
         replanSoon(at: now)

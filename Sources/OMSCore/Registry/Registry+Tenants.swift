@@ -61,12 +61,14 @@ extension Registry {
         if phase == .active || phase == .starting, let fleet = track.fleet {
             let presence = fleets[fleet]
             // A newer process under the same name, or a goodbye, proves that the old one is gone. Silence does not.
-            let isGone = presence.map { $0.boot > track.boot || ($0.boot == track.boot && $0.state == .offline) } ?? false
+            let isGone =
+                presence.map { $0.boot > track.boot || ($0.boot == track.boot && $0.state == .offline) } ?? false
             if isGone {
                 phase = .idle
                 tenants[tenant]?.phase = .idle
             } else if presence?.state != .online {
-                explain(tenant, "fleet-lost", "fleet \(fleet) is not connected; its Work Managers may still run", at: now)
+                explain(
+                    tenant, "fleet-lost", "fleet \(fleet) is not connected; its Work Managers may still run", at: now)
             } else if track.reason?.code == "fleet-lost" {
                 clearReason(tenant)
             }
@@ -235,7 +237,9 @@ extension Registry {
             return publish(.wmCommitted(tenant), .committed(Committed(epoch: track.epoch, ackSeq: track.ackSeq)))
         }
         // What is being stored comes back acknowledged; a gap heals by the sender's going back.
-        guard last > track.handedSeq, journal.firstSeq <= track.handedSeq + 1, pending.count < Self.maxPending else { return }
+        guard last > track.handedSeq, journal.firstSeq <= track.handedSeq + 1, pending.count < Self.maxPending else {
+            return
+        }
         let skip = track.handedSeq + 1 - journal.firstSeq
         let fresh = Journal(
             epoch: journal.epoch, firstSeq: journal.firstSeq + skip, entries: Array(journal.entries.dropFirst(skip)))

@@ -143,7 +143,9 @@ package struct Registry: Sendable {
         if role == .fleet { fleets[node] = presence } else { gateways[node] = presence }
         observe(.presence(role: role, node, presence, at: now.wall))
         if known?.boot != presence.boot || known?.state != presence.state {
-            announce("\(role.rawValue).\(presence.state.rawValue)", nil, "\(role.rawValue) \(node) is \(presence.state.rawValue)")
+            announce(
+                "\(role.rawValue).\(presence.state.rawValue)", nil,
+                "\(role.rawValue) \(node) is \(presence.state.rawValue)")
             replanSoon(at: now)
             if role == .gateway { for provider in providers.keys.sorted() { attach(provider, at: now) } }
         }

@@ -23,7 +23,8 @@ package enum Schedule {
         let period = Int64(seconds) * 1000
         let index = (now.milliseconds - first.milliseconds) / period
         // `last` may come from an older frequency or anchor: the next tick is the first one after it.
-        let earliest = last.map { max(0, ($0.milliseconds - first.milliseconds) / period + ($0 >= first ? 1 : 0)) } ?? index
+        let earliest =
+            last.map { max(0, ($0.milliseconds - first.milliseconds) / period + ($0 >= first ? 1 : 0)) } ?? index
         guard index >= earliest else { return nil }
         let tick = first.advanced(byMilliseconds: index * period)
         let missed =

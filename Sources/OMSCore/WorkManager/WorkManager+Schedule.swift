@@ -76,7 +76,8 @@ extension WorkManager {
         // The same tick again, after a restart: the run is known and goes on.
         if runs[id] != nil { return }
         var run = RunTrack(
-            id: id, plan: plan, due: due, started: now.wall, deadline: now.wall.advanced(bySeconds: plan.deadlineSeconds),
+            id: id, plan: plan, due: due, started: now.wall,
+            deadline: now.wall.advanced(bySeconds: plan.deadlineSeconds),
             generation: config.generation, consumed: consumed, jobs: [])
         for choice in chosen(plan) { run.jobs.append(job(of: run, at: choice, attempt: 1, now)) }
         note(

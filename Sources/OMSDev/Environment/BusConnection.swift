@@ -121,7 +121,8 @@ package final class BusConnection: Sendable {
     private static func sentence(_ reason: String, _ endpoint: BusEndpoint) -> String {
         let place = "the MQTT broker at \(endpoint.host):\(endpoint.port)"
         if reason.hasPrefix("refused by the broker") {
-            return "\(place) refused the user '\(endpoint.user)' (\(reason)); check --mqtt-user and --mqtt-password-file"
+            return
+                "\(place) refused the user '\(endpoint.user)' (\(reason)); check --mqtt-user and --mqtt-password-file"
         }
         return "cannot reach \(place): \(reason); is it running, and are --mqtt-host and --mqtt-port right?"
     }

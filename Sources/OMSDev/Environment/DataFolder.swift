@@ -18,7 +18,8 @@ package struct DataFolder: Sendable {
         } else {
             var template = Array("/tmp/oms-dev-XXXXXX".utf8CString)
             guard let made = mkdtemp(&template) else {
-                throw DevError("cannot make a folder in /tmp: \(String(cString: strerror(errno))); choose one with --data")
+                throw DevError(
+                    "cannot make a folder in /tmp: \(String(cString: strerror(errno))); choose one with --data")
             }
             self.path = String(cString: made)
             isTemporary = true
@@ -108,7 +109,9 @@ package struct DataFolder: Sendable {
     private static func lock(_ path: String) throws(DevError) -> Int32 {
         let descriptor = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
-            throw DevError("cannot write in the data folder \(path): \(String(cString: strerror(errno))); choose another with --data")
+            throw DevError(
+                "cannot write in the data folder \(path): \(String(cString: strerror(errno))); choose another with --data"
+            )
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = (try? String(contentsOfFile: path + "/lock", encoding: .utf8))?.trimmingSpace ?? ""

@@ -4,7 +4,9 @@ extension DevEnvironment {
     package static let gatewayName = "sp-gateway"
     package static let fleetName = "wm-fleet"
 
-    private func service(_ program: String, name: String, stage: Int, _ arguments: [String]) throws(DevError) -> ChildSpec {
+    private func service(_ program: String, name: String, stage: Int, _ arguments: [String]) throws(DevError)
+        -> ChildSpec
+    {
         var child = ChildSpec(
             name: name, executable: try Executables.own(program, in: options.binaryFolder),
             arguments: arguments + (options.extraArguments[name] ?? []), logFile: folder.log(name))

@@ -68,7 +68,8 @@ package final class DevEnvironment: Sendable {
                 _ = try Executables.own("reference-sp", in: options.binaryFolder)
                 let example = try Self.example(options)
                 guard access(example + "/data", R_OK) == 0 else {
-                    throw DevError("the example folder \(example) has no readable folder 'data'; name another with --example")
+                    throw DevError(
+                        "the example folder \(example) has no readable folder 'data'; name another with --example")
                 }
             }
         } catch {
@@ -84,7 +85,8 @@ package final class DevEnvironment: Sendable {
 
     private static func example(_ options: DevOptions) throws(DevError) -> String {
         guard let folder = options.exampleFolder else {
-            throw DevError("no example folder was given; name it with --example, for instance --example examples/open-bandit")
+            throw DevError(
+                "no example folder was given; name it with --example, for instance --example examples/open-bandit")
         }
         return DataFolder.absolute(folder)
     }
@@ -205,7 +207,8 @@ package final class DevEnvironment: Sendable {
             return nil
         }
         guard let value else {
-            throw failure("\(child) was started but not ready within \(options.startDeadline) (it never \(goal))", child)
+            throw failure(
+                "\(child) was started but not ready within \(options.startDeadline) (it never \(goal))", child)
         }
         return value
     }
@@ -253,7 +256,8 @@ package final class DevEnvironment: Sendable {
 
     /// As the owner of all, for tests; services get the same through their command lines.
     package func postgresConfiguration(applicationName: String = "oms-dev") -> PostgresConfiguration {
-        postgres.configuration(port: postgresPort, password: postgres.password, user: PostgresServer.owner, applicationName)
+        postgres.configuration(
+            port: postgresPort, password: postgres.password, user: PostgresServer.owner, applicationName)
     }
 
     package func reporterConfiguration(applicationName: String = "oms-dev") -> PostgresConfiguration {
@@ -284,21 +288,24 @@ package final class DevEnvironment: Sendable {
         let description: JSONValue = [
             "state": .string(state), "pid": .int(Int64(getpid())), "data": .string(folder.path),
             "mqtt": [
-                "host": "127.0.0.1", "port": .int(Int64(mqttPort)), "users": .array(Role.allCases.map { .string($0.rawValue) }),
+                "host": "127.0.0.1", "port": .int(Int64(mqttPort)),
+                "users": .array(Role.allCases.map { .string($0.rawValue) }),
                 "password_files": .object(
                     Dictionary(uniqueKeysWithValues: Role.allCases.map { ($0.rawValue, .string(passwordFile($0))) })),
             ],
             "postgres": [
                 "host": "127.0.0.1", "port": .int(Int64(postgresPort)), "database": .string(PostgresServer.database),
                 "users": [.string(PostgresServer.owner), .string(PostgresServer.reporter)],
-                "password_file": .string(postgres.password.file), "reporter_passfile": .string(folder.file("secrets/pgpass")),
+                "password_file": .string(postgres.password.file),
+                "reporter_passfile": .string(folder.file("secrets/pgpass")),
             ],
             "providers": .object(providerAddresses.mapValues { .string($0) }),
             "children": .object(children),
         ]
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try folder.write(String(decoding: try encoder.encode(description), as: UTF8.self) + "\n", to: "oms-dev.json", mode: 0o644)
+        try folder.write(
+            String(decoding: try encoder.encode(description), as: UTF8.self) + "\n", to: "oms-dev.json", mode: 0o644)
         let variables = [
             ("OMS_MQTT_HOST", "127.0.0.1"), ("OMS_MQTT_PORT", "\(mqttPort)"), ("OMS_MQTT_USER", Role.admin.rawValue),
             ("OMS_MQTT_PASSWORD_FILE", passwordFile(.admin)),

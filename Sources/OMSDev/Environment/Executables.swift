@@ -32,7 +32,8 @@ package enum Executables {
     }
 
     private static var besideOurselves: String {
-        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let own =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         return own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "."
     }
 }

@@ -45,7 +45,9 @@ package struct ChildSpec: Sendable {
     }
 
     package static var standardEnvironment: [String: String] {
-        var environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "LC_ALL": "C.UTF-8"]
+        var environment = [
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "LC_ALL": "C.UTF-8",
+        ]
         // What a sanitizer build and a locally installed Swift runtime need.
         for name in ["LD_LIBRARY_PATH", "TSAN_OPTIONS", "ASAN_OPTIONS", "SWIFT_BACKTRACE", "TMPDIR"] {
             if let value = getenv(name) { environment[name] = String(cString: value) }

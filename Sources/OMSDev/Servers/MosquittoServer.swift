@@ -37,7 +37,9 @@ package struct MosquittoServer: Sendable {
         let profile = BrokerProfile(
             address: "127.0.0.1", port: port, passwordFile: ownFolder + "/passwd", accessFile: ownFolder + "/acl",
             logDestination: "stderr", user: SystemUser.isRoot && user == nil ? "root" : nil)
-        let lines = passwords.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.key.rawValue):\($0.value.value)\n" }
+        let lines = passwords.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+            "\($0.key.rawValue):\($0.value.value)\n"
+        }
         try folder.write(lines.joined(), to: "mosquitto/passwd")
         try folder.write(AccessControlList.render(), to: "mosquitto/acl")
         try folder.write(profile.render(), to: "mosquitto/mosquitto.conf")

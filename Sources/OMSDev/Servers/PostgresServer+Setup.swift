@@ -24,15 +24,21 @@ extension PostgresServer {
                     return true
                 } catch let error as PostgresError {
                     if error.message.contains("password authentication failed") {
-                        throw DevError("PostgreSQL refuses the kept password in \(password.file); remove the data folder \(folder.path)")
+                        throw DevError(
+                            "PostgreSQL refuses the kept password in \(password.file); remove the data folder \(folder.path)"
+                        )
                     }
                     return nil
                 }
             }
-            if try await connection.query("SELECT 1 FROM pg_database WHERE datname = $1", [.text(Self.database)]).rows.isEmpty {
+            if try await connection.query("SELECT 1 FROM pg_database WHERE datname = $1", [.text(Self.database)]).rows
+                .isEmpty
+            {
                 try await connection.execute(script: "CREATE DATABASE \(Self.database)")
             }
-            if try await connection.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [.text(Self.reporter)]).rows.isEmpty {
+            if try await connection.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [.text(Self.reporter)]).rows
+                .isEmpty
+            {
                 try await connection.execute(script: "CREATE ROLE \(Self.reporter) LOGIN")
             }
             // The settings do not come with membership in the group role, so they are the login role's own. The
@@ -55,8 +61,10 @@ extension PostgresServer {
         let target = configuration(port: environment.postgresPort, password: password, user: Self.owner, "oms-dev")
         try await withConnection { connection in
             try await connection.connect(target)
-            let granted = try await Attempts.until(deadline: environment.options.startDeadline) { () async throws -> Bool? in
-                guard try await !connection.query("SELECT 1 FROM pg_roles WHERE rolname = 'oms_report'").rows.isEmpty else {
+            let granted = try await Attempts.until(deadline: environment.options.startDeadline) {
+                () async throws -> Bool? in
+                guard try await !connection.query("SELECT 1 FROM pg_roles WHERE rolname = 'oms_report'").rows.isEmpty
+                else {
                     return nil
                 }
                 try await connection.execute(script: "GRANT oms_report TO \(Self.reporter)")
@@ -64,7 +72,8 @@ extension PostgresServer {
             }
             if granted == nil {
                 throw DevError(
-                    "the registry is up but has not made the role 'oms_report'; its log is \(folder.log(DevEnvironment.registryName))")
+                    "the registry is up but has not made the role 'oms_report'; its log is \(folder.log(DevEnvironment.registryName))"
+                )
             }
         }
     }

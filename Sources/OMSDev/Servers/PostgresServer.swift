@@ -113,7 +113,10 @@ package struct PostgresServer: Sendable {
     private static func findBinaries(version: String?) throws(DevError) -> String {
         let root = "/usr/lib/postgresql"
         let installed = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap { Int($0) }
-            .filter { Executables.isExecutable("\(root)/\($0)/bin/postgres") && Executables.isExecutable("\(root)/\($0)/bin/initdb") }
+            .filter {
+                Executables.isExecutable("\(root)/\($0)/bin/postgres")
+                    && Executables.isExecutable("\(root)/\($0)/bin/initdb")
+            }
             .sorted()
         if let version = version.flatMap({ Int($0) }), installed.contains(version) { return "\(root)/\(version)/bin" }
         if let version {
@@ -122,7 +125,9 @@ package struct PostgresServer: Sendable {
                     + "install it (Debian: apt install postgresql-\(version)) or choose another folder with --data")
         }
         if let newest = installed.last, newest >= oldest { return "\(root)/\(newest)/bin" }
-        if let found = Executables.system("postgres", folders: []), Executables.isExecutable(sibling("initdb", of: found)) {
+        if let found = Executables.system("postgres", folders: []),
+            Executables.isExecutable(sibling("initdb", of: found))
+        {
             return String(found.dropLast("/postgres".count))
         }
         throw DevError(

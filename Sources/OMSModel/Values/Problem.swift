@@ -23,7 +23,9 @@ package struct Problem: Hashable, Codable, Sendable, Error {
         self.errors = errors
     }
 
-    package init(_ slug: ProblemSlug, _ detail: String, status: Int? = nil, retryable: Bool? = nil, errors: [FieldError]? = nil) {
+    package init(
+        _ slug: ProblemSlug, _ detail: String, status: Int? = nil, retryable: Bool? = nil, errors: [FieldError]? = nil
+    ) {
         self.init(
             type: slug.urn, title: slug.title, status: status, detail: detail, retryable: retryable, errors: errors)
     }
