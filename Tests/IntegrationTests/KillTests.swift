@@ -16,7 +16,10 @@ import Testing
     static let example = #filePath.replacing("Tests/IntegrationTests/KillTests.swift", with: "examples/open-bandit")
 
     /// kill -9 of the supervisor: the kernel and PostgreSQL's own rules must end everything.
-    @Test(arguments: [Run(arguments: ["--servers-only"], processes: 8), Run(arguments: ["--demo", "--example", example], processes: 14)])
+    @Test(arguments: [
+        Run(arguments: ["--servers-only"], processes: 8),
+        Run(arguments: ["--demo", "--example", example], processes: 14),
+    ])
     func killingTheSupervisorLeavesNoProcessBehind(run: Run) async throws {
         let path = "/tmp/oms-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         let logs = try DataFolder(nil)
@@ -70,7 +73,8 @@ import Testing
     private static func descendants(of parents: Set<Int32>) -> Set<Int32> {
         Set(
             allPIDs().filter { pid in
-                let fields = (DataFolder.read("/proc/\(pid)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
+                let fields =
+                    (DataFolder.read("/proc/\(pid)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
                 return fields.count > 1 && Int32(fields[1]).map(parents.contains) == true
             })
     }
