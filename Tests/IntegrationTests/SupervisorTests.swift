@@ -90,7 +90,8 @@ import Testing
             let open = open("/dev/null", O_RDONLY)  // not close-on-exec, on purpose
             defer { close(open) }
             let spec = script("ls /proc/self/fd | wc -l; echo \"[$OMS_TEST_SECRET]\"", in: folder)
-            #expect(try await supervisor.run(spec, deadline: .seconds(20)).isSuccess)
+            let listed = try await supervisor.run(spec, deadline: .seconds(20))
+            #expect(listed.isSuccess)
             let lines = (DataFolder.read(spec.logFile) ?? "").split(separator: "\n").map(String.init)
             // 0, 1, 2 and the one that ls itself reads the folder with
             #expect(lines == ["4", "[]"])
@@ -99,7 +100,8 @@ import Testing
             let masks = ChildSpec(
                 name: "masks", executable: "/bin/grep", arguments: ["-hE", "SigBlk|SigIgn", "/proc/self/status"],
                 logFile: folder + "/logs/masks.log")
-            #expect(try await supervisor.run(masks, deadline: .seconds(20)).isSuccess)
+            let read = try await supervisor.run(masks, deadline: .seconds(20))
+            #expect(read.isSuccess)
             let values = (DataFolder.read(masks.logFile) ?? "").split(separator: "\n").compactMap {
                 $0.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) }
             }
