@@ -21,7 +21,7 @@ struct SurvivalTests {
         try await DevEnvironment.with(options) { environment in
             let applied = try await oms(
                 "apply", "-f", folder.appending(path: "oms.yaml").path,
-                environment: environment.providerAddresses.merging(environment.operatorVariables) { $1 })
+                environment: environment.operatorVariables)
             try #require(applied.status == 0, "\(applied.errors)")
             let database = try await Database.open(environment.postgresConfiguration())
             try await database.wait(until: "SELECT count(*) >= 8 FROM report.run WHERE state = 'succeeded'")
@@ -58,7 +58,7 @@ struct SurvivalTests {
             let recorded = try await database.number("SELECT count(*) FROM report.job WHERE state = 'succeeded'")
             var executed = 0
             for provider in ["alpha", "beta", "gamma"] {
-                let log = try String(contentsOfFile: environment.folder.log(provider), encoding: .utf8)
+                let log = try String(contentsOfFile: environment.folder.log("reference-sp-\(provider)"), encoding: .utf8)
                 let started = log.matches(of: /msg="job started" job=([0-9a-f-]+)/).map { String($0.output.1) }
                 #expect(Set(started).count == started.count, "\(provider) executed a job twice")
                 executed += started.count
@@ -77,6 +77,17 @@ struct SurvivalTests {
             .replacing("every_s: 20", with: "every_s: 3").replacing("pace_ms: 120", with: "pace_ms: 60")
         try text.write(to: file, atomically: true, encoding: .utf8)
         return folder
+    }
+}
+
+extension DevEnvironment {
+    /// What makes the `oms` command work on this environment.
+    var operatorVariables: [String: String] {
+        let endpoint = bus(.admin)
+        return providerAddresses.merging([
+            "OMS_MQTT_HOST": endpoint.host, "OMS_MQTT_PORT": "\(endpoint.port)", "OMS_MQTT_USER": endpoint.user,
+            "OMS_MQTT_PASSWORD_FILE": passwordFile(.admin),
+        ]) { _, new in new }
     }
 }
 
