@@ -1,4 +1,3 @@
-import CSystem
 import Foundation
 import Glibc
 import Mosquitto
@@ -93,47 +92,6 @@ import Testing
         }
     }
 
-    /// kill -9 of the supervisor: the kernel and PostgreSQL's own rules must end everything.
-    @Test func killingTheSupervisorLeavesNoProcessBehind() async throws {
-        let path = "/tmp/oms-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-        let logs = try DataFolder(nil)
-        defer {
-            try? FileManager.default.removeItem(atPath: path)
-            logs.unlock()
-            logs.remove()
-        }
-        let loop = EventLoop(name: "supervisor")
-        let supervisor = ProcessSupervisor(loop: loop)
-        var spec = ChildSpec(
-            name: "oms", executable: try Executables.own("oms"), arguments: ["dev", "--servers-only", "--data", path],
-            logFile: logs.log("oms"))
-        spec.restart = .never
-        try await supervisor.start(spec)
-        let isReady = try await Attempts.until(deadline: .seconds(60)) {
-            (DataFolder.read(path + "/oms-dev.json") ?? "").contains("\"state\" : \"ready\"") ? true : nil
-        }
-        #expect(isReady == true, "\(DataFolder.read(spec.logFile) ?? "")")
-
-        let children = try Self.pids(ofProcessesNaming: path)
-        #expect(children.count >= 3)  // oms, mosquitto, postgres; PostgreSQL's workers name no folder
-        let workers = Self.descendants(of: children)
-        let watched = (children.union(workers)).compactMap { pid -> (pid: Int32, descriptor: Int32)? in
-            let descriptor = oms_pidfd_open(pid)
-            return descriptor >= 0 ? (pid, descriptor) : nil
-        }
-        #expect(watched.count >= 7)
-        await supervisor.kill("oms", SIGKILL)
-        let deadline = MonotonicClock.milliseconds + 5_000
-        for (pid, descriptor) in watched {
-            var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let count = poll(&polled, 1, Int32(max(0, deadline - MonotonicClock.milliseconds)))
-            #expect(count == 1, "process \(pid) survived")
-            close(descriptor)
-        }
-        await supervisor.stopAll()
-        loop.shutdown()
-    }
-
     // MARK: Helpers
 
     /// The PUBACK's reason code.
@@ -171,22 +129,5 @@ import Testing
         }
         await connection.close()
         HelperThread.run(name: "end") { thread.shutdown() }
-    }
-
-    private static func allPIDs() -> [Int32] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
-    }
-
-    private static func pids(ofProcessesNaming path: String) throws -> Set<Int32> {
-        Set(allPIDs().filter { (DataFolder.read("/proc/\($0)/cmdline") ?? "").contains(path) })
-    }
-
-    private static func descendants(of parents: Set<Int32>) -> Set<Int32> {
-        Set(
-            allPIDs().filter { pid in
-                let fields =
-                    (DataFolder.read("/proc/\(pid)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
-                return fields.count > 1 && Int32(fields[1]).map(parents.contains) == true
-            })
     }
 }

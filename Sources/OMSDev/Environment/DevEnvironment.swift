@@ -311,6 +311,8 @@ package final class DevEnvironment: Sendable {
             ("OMS_MQTT_PASSWORD_FILE", passwordFile(.admin)),
         ]
         let lines = (variables + providerAddresses.sorted { $0.key < $1.key }).map { "export \($0.0)='\($0.1)'\n" }
-        try folder.write(lines.joined(), to: "env", mode: 0o644)
+        // `oms` itself need not be installed.
+        let path = "export PATH='\(Executables.ownFolder(options.binaryFolder))':\"$PATH\"\n"
+        try folder.write(lines.joined() + path, to: "env", mode: 0o644)
     }
 }
