@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "GatewayService",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging,
+                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", "SQLite", argumentParser, logging,
             ]
         ),
         .target(
@@ -113,7 +113,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "SQLite", "OMSDev",
+                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
             ],
             exclude: ["independent.py"]),
     ]

@@ -101,6 +101,7 @@ struct Door: Sendable {
         let before = (status, circuit, error)
         checked = now.wall
         switch sign {
+        case .none: break
         case .good:
             failures = 0
             error = nil

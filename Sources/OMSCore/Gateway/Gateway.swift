@@ -55,7 +55,8 @@ package struct Gateway: Sendable {
 
     /// - Parameter ledger: what an earlier process of this gateway left.
     package init(
-        id: NodeID, boot: Int64, release: String, seed: UInt64, ledger: LedgerContents = LedgerContents(), at now: Moment
+        id: NodeID, boot: Int64, release: String, seed: UInt64, ledger: LedgerContents = LedgerContents(),
+        at now: Moment
     ) {
         self.id = id
         self.boot = boot
