@@ -50,8 +50,8 @@ package struct Gateway: Sendable {
 
     static let maxEnded = 20_000
     static let keepEndedMilliseconds: Int64 = 3_600_000
-    /// An open job that neither the sweep nor an answer mentioned for so long is read by itself.
-    static let quietMilliseconds: Int64 = 30_000
+    /// How long a stop is repeated beyond its grace before the job counts as unknown.
+    static let stopPatienceMilliseconds: Int64 = 60_000
 
     /// - Parameter ledger: what an earlier process of this gateway left.
     package init(
@@ -103,7 +103,7 @@ package struct Gateway: Sendable {
             if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
             if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
             if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed {
-                next = min(next, door.throttledUntil)
+                next = min(next, door.submitFrom)
             }
         }
         for job in jobs.values where !job.state.isTerminal && job.inFlight == nil {
