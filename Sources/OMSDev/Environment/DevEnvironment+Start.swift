@@ -31,7 +31,7 @@ extension DevEnvironment {
             ports.withLock { $0.mqtt = port }
             try await mosquitto.prepare(supervisor, port: port)
             try await supervisor.start(mosquitto.child())
-            try await waitUntil(MosquittoServer.childName, "answers") { [self] in
+            try await waitUntil(MosquittoServer.childName, "answered") { [self] in
                 try? await BusConnection.open(bus(.monitor), kinds: [], deadline: .seconds(2))
             }.close()
         }
@@ -69,7 +69,7 @@ extension DevEnvironment {
             try await supervisor.start(try reference(provider, port: port, example: example))
         }
         for (provider, port) in zip(ReferenceProvider.all, free) {
-            _ = try await waitUntil(provider.childName, "listens") { await Self.answers(port) ? true : nil }
+            _ = try await waitUntil(provider.childName, "listened") { await Self.answers(port) ? true : nil }
             options.onEvent(.ready(provider.childName))
         }
     }
@@ -78,14 +78,17 @@ extension DevEnvironment {
     package func startAndWait(_ spec: ChildSpec, kind: TopicKind) async throws {
         options.onEvent(.starting(spec.name))
         let watch = try await BusConnection.open(bus(.monitor), kinds: [kind], persistent: true)
+        let id = spec.arguments.drop { $0 != "--id" }.dropFirst().first
+        let before = WallClock.milliseconds
         try await supervisor.start(spec)
-        let isOnline = Locked(false)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for await case .message(let message, _) in watch.events {
-                        if case .presence(let presence) = message.payload, presence.state == .online {
-                            isOnline.withLock { $0 = true }
+                        // Of this one and of this life: births of others, and of its past, are retained.
+                        if case .presence(let presence) = message.payload, presence.state == .online,
+                            presence.boot >= before, id.map({ message.topic.name.contains("/\($0)/") }) ?? true
+                        {
                             return
                         }
                     }
@@ -93,7 +96,7 @@ extension DevEnvironment {
                 }
                 group.addTask { [self] in
                     // Only for its failures: a child that dies again and again, and the deadline.
-                    _ = try await waitUntil(spec.name, "is online on the bus") { isOnline.withLock { $0 } ? true : nil }
+                    _ = try await waitUntil(spec.name, "said on the bus that it is online") { nil as Bool? }
                 }
                 try await group.next()
                 group.cancelAll()

@@ -18,7 +18,7 @@ extension PostgresServer {
         let administration = configuration(
             port: environment.postgresPort, password: password, user: Self.owner, database: "postgres", "oms-dev")
         try await withConnection { connection in
-            _ = try await environment.waitUntil(Self.childName, "accepts connections") { () async throws -> Bool? in
+            _ = try await environment.waitUntil(Self.childName, "accepted connections") { () async throws -> Bool? in
                 do {
                     try await connection.connect(administration)
                     return true
