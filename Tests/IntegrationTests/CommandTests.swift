@@ -84,4 +84,15 @@ import Testing
                 "\(silence.output)")
         }
     }
+
+    @Test func aSecondFleetAndANewLifeOfTheFirstAreEachWaitedFor() async throws {
+        try await DevEnvironment.with(DevOptions()) { environment in
+            try await environment.startAndWait(environment.fleet(name: "fleet-b", id: "fleet-2"), kind: .fleetPresence)
+            #expect(await environment.pid(of: "fleet-b") != nil)
+            let first = await environment.pid(of: DevEnvironment.fleetName)
+            await environment.supervisor.stop(DevEnvironment.fleetName)
+            try await environment.startAndWait(environment.fleet(), kind: .fleetPresence)
+            #expect(await environment.pid(of: DevEnvironment.fleetName) != first)
+        }
+    }
 }

@@ -131,3 +131,75 @@ import Testing
         HelperThread.run(name: "end") { thread.shutdown() }
     }
 }
+
+/// What an operator reads when something is missing or broken.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct FailureSentenceTests {
+    /// A folder with shell scripts in place of our programs.
+    private func programs(_ script: String) throws -> DataFolder {
+        let folder = try DataFolder(nil)
+        for name in ["oms-registry", "sp-gateway", "wm-fleet", "reference-sp"] {
+            try folder.write("#!/bin/sh\n\(script)\n", to: name, mode: 0o755)
+        }
+        return folder
+    }
+
+    private func failure(_ change: (inout DevOptions) -> Void) async -> String {
+        var options = DevOptions()
+        change(&options)
+        do {
+            try await DevEnvironment.with(options) { _ in Issue.record("it started") }
+            return ""
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func aServiceThatKeepsCrashingIsNamedWithItsLastWords() async throws {
+        let folder = try programs("echo 'no such table: moon' >&2; exit 7")
+        let data = folder.file("data")
+        let sentence = await failure {
+            $0.binaryFolder = folder.path
+            $0.dataFolder = data
+        }
+        #expect(
+            sentence == "oms-registry died 3 times while starting (exit code 7); its last words: no such table: moon; "
+                + "all of them: \(data)/logs/oms-registry.log")
+        folder.unlock()
+        folder.remove()
+    }
+
+    @Test func aMissingProgramIsNamed() async {
+        let sentence = await failure { $0.binaryFolder = "/nowhere" }
+        #expect(sentence.hasPrefix("the program oms-registry is not in /nowhere; build it with"))
+    }
+
+    @Test func aMissingExampleIsNamed() async throws {
+        let folder = try programs("exit 0")
+        let sentence = await failure {
+            $0.binaryFolder = folder.path
+            $0.extent = .demo
+            $0.exampleFolder = "/nowhere"
+        }
+        #expect(sentence.hasPrefix("the example folder /nowhere has no readable folder 'data'"))
+        folder.unlock()
+        folder.remove()
+    }
+
+    @Test func aTakenPortIsNamed() async throws {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, size) == 0 && listen(listener, 1) == 0 && getsockname(listener, $0, &size) == 0
+            }
+        }
+        #expect(isListening)
+        let port = Int(UInt16(bigEndian: address.sin_port))
+        let sentence = await failure { $0.mqttPort = port }
+        #expect(sentence.hasPrefix("port \(port) of 127.0.0.1 is taken"))
+    }
+}

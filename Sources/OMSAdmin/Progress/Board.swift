@@ -118,7 +118,8 @@ package struct Board: Sendable {
                     view.last.map { "\($0.state.rawValue) \($0.finished.description.dropFirst(11).prefix(8))" }
                     ?? "no result yet"
                 var now = view.running.sorted { $0.key < $1.key }.map { entry in
-                    "\(entry.value.provider) \(entry.value.progress.map { "\(Int($0)) %" } ?? entry.value.state.rawValue)"
+                    let how = entry.value.progress.map { "\(Int($0)) %" } ?? entry.value.state.rawValue
+                    return "\(entry.value.provider) \(how)"
                 }.joined(separator: ", ")
                 if now.isEmpty { now = reasons["service/\(service)"] ?? "" }
                 lines.append("  \(padded(service.text, 18)) \(padded(last, 22)) \(now)")
