@@ -43,6 +43,9 @@ package struct AnswerReader {
                 guard list.jobs.count <= Self.maxPageItems else {
                     return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")
                 }
+
+                var list = try decoder.decode(JobList.self, from: data)
+                for index in list.jobs.indices { list.jobs[index].error = list.jobs[index].error.map(foreign) }
                 return .jobs(list)
             case .job(let id), .stop(let id, _): return try job(data, id)
             case .submit(let request): return try job(data, request.id)
@@ -53,7 +56,8 @@ package struct AnswerReader {
     }
 
     private func job(_ data: Data, _ id: JobID) throws -> ProviderAnswer.Body {
-        let job = try decoder.decode(ProviderJob.self, from: data)
+        var job = try decoder.decode(ProviderJob.self, from: data)
+        job.error = job.error.map(foreign)
         if job.id != id { return .malformed("asked for job \(id), got \(job.id)") }
         if !job.state.isProviderState { return .malformed("'\(job.state.rawValue)' is no state of a provider's job") }
         return .job(job)
@@ -92,11 +96,20 @@ package struct AnswerReader {
         return nil
     }
 
+    /// `stale-epoch` is the gateway's own word, on which a Work Manager ends itself: in a provider's mouth it is another
+    /// one, or any provider could end the Work Managers of its tenants.
+    private func foreign(_ problem: Problem) -> Problem {
+        guard problem.slug == ProblemSlug.staleEpoch.rawValue else { return problem }
+        var problem = problem
+        problem.type = ProblemSlug.providerFenced.urn
+        return problem
+    }
+
     /// A body that is no problem+json is wrapped: its first 512 bytes become the detail.
     private func problem(_ status: Int, _ body: [UInt8]) -> Problem {
         if Self.excess(body) == nil, var problem = try? decoder.decode(Problem.self, from: Data(body)) {
             problem.status = status
-            return problem
+            return foreign(problem)
         }
         let text = String(decoding: body.prefix(512), as: UTF8.self)
         return Problem(
