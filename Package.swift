@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "GatewayService",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging,
+                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", "SQLite", argumentParser, logging,
             ]
         ),
         .target(
@@ -102,8 +102,8 @@ let package = Package(
             dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
 
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
-        .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
-        .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
+        .testTarget(name: "OMSProtocolTests", dependencies: ["OMSModel", "OMSProtocol"], exclude: ["Golden"]),
+        .testTarget(name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),
         .testTarget(
             name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
         .testTarget(
@@ -113,11 +113,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev", "OMSStore", "OMSAdmin",
-                "OMSBus",
-                "CSystem",
-            ]
-        ),
+                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
+            ],
+            exclude: ["independent.py"]),
     ]
 )
 

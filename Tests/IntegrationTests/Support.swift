@@ -47,7 +47,7 @@ func run(
     defer { try? FileManager.default.removeItem(at: folder) }
     // Files, not pipes: a full pipe would stop the program.
     let (out, err) = (folder.appending(path: "out"), folder.appending(path: "err"))
-    for file in [out, err] { FileManager.default.createFile(atPath: file.path, contents: nil) }
+    for file in [out, err] { try Data().write(to: file) }
     process.standardOutput = try FileHandle(forWritingTo: out)
     process.standardError = try FileHandle(forWritingTo: err)
     let ended = AsyncStream<Void>.makeStream()
