@@ -101,6 +101,17 @@ let package = Package(
             name: "reference-sp",
             dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
 
+        // A Service Provider with scripted faults, for tests only
+        .target(
+            name: "HostileProvider", dependencies: ["OMSModel", "OMSRuntime"], path: "Tests/HostileProvider"),
+        .testTarget(
+            name: "GatewayServiceTests",
+            dependencies: [
+                "GatewayService", "HostileProvider", "OMSModel", "OMSProtocol", "OMSBus", "OMSCore", "OMSRuntime",
+                "Curl",
+                logging,
+            ]),
+
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSModel", "OMSProtocol"], exclude: ["Golden"]),
         .testTarget(name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),

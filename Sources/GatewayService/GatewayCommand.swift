@@ -33,6 +33,15 @@ package struct GatewayCommand: AsyncParsableCommand {
 
     package init() {}
 
+    /// Connections are no shared resource that one slow provider could use up: a provider gets at most 16, and the
+    /// total is beyond what the providers of one gateway need.
+    static var poolLimits: HTTPPoolConfiguration {
+        var limits = HTTPPoolConfiguration()
+        limits.maxConnectionsPerHost = 16
+        limits.maxConnections = 4_096
+        return limits
+    }
+
     package func run() async throws {
         do {
             guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
@@ -52,7 +61,7 @@ package struct GatewayCommand: AsyncParsableCommand {
                 let core = Gateway(
                     id: node, boot: now.wall.milliseconds, release: ServiceHost.release, seed: random.next(),
                     ledger: contents, at: now)
-                var limits = HTTPPoolConfiguration()
+                var limits = Self.poolLimits
                 limits.addressPolicy = AddressPolicy(allowedPrivate: blocks, requiresTLSOutside: true)
                 let pool = HTTPPool(limits)
                 let shell = GatewayShell(

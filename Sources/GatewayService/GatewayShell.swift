@@ -17,7 +17,7 @@ package actor GatewayShell {
     private let logger: Logger
     private let pool: HTTPPool
     private let credentials: CredentialStore
-    private let ledger: Ledger
+    private let ledger: Ledger?
     private var crashPoint: CrashPoint?
     /// Effects that wait, in order, for what must be on disk before them.
     private var held: [Batch] = []
@@ -26,6 +26,8 @@ package actor GatewayShell {
     private let encoder = JSONEncoder()
     private var bus: Bus?
     private var timer = WakeTimer()
+    /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
+    private let observer: (@Sendable (Gateway.Effect) -> Void)?
 
     private struct Batch {
         var effects: [Gateway.Effect]
@@ -34,12 +36,14 @@ package actor GatewayShell {
         var failure: String?
     }
 
+    /// - Parameter ledger: nil only where nothing has to survive, as in tests of the answers.
     init(
-        loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, ledger: Ledger,
-        crashPoint: CrashPoint?, logger: Logger
+        loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, ledger: Ledger?,
+        crashPoint: CrashPoint? = nil, logger: Logger, observer: (@Sendable (Gateway.Effect) -> Void)? = nil
     ) {
         self.ledger = ledger
         self.crashPoint = crashPoint
+        self.observer = observer
         self.loop = loop
         self.core = core
         self.pool = pool
@@ -67,8 +71,11 @@ package actor GatewayShell {
         await bus?.close(farewell: Message(.gatewayPresence(core.id), .presence(core.presence(.offline))))
         bus = nil
         pool.shutdown()
-        ledger.shutdown()
+        ledger?.shutdown()
     }
+
+    /// An event that did not come from the bus.
+    func feed(_ event: Gateway.Event) { perform(core.receive(event, at: ServiceHost.now)) }
 
     private func received(_ event: BusEvent) {
         switch event {
@@ -90,6 +97,7 @@ package actor GatewayShell {
 
     /// Intent before effect: a batch with a blocking entry, and all that come after it, wait for the disk.
     private func record(_ effects: [Gateway.Effect]) {
+        guard let ledger else { return carryOut(effects, failure: nil) }
         let entries = effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
         let isBlocking = entries.contains { $0.isBlocking }
         if !isBlocking {
@@ -126,6 +134,7 @@ package actor GatewayShell {
 
     private func carryOut(_ effects: [Gateway.Effect], failure: String?) {
         for effect in effects {
+            observer?(effect)
             switch effect {
             case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
             case .call(let call):

@@ -39,12 +39,10 @@ package struct AnswerReader {
                 return .services(list)
             case .status: return .status(try decoder.decode(ProviderStatus.self, from: data))
             case .sweep:
-                let list = try decoder.decode(JobList.self, from: data)
+                var list = try decoder.decode(JobList.self, from: data)
                 guard list.jobs.count <= Self.maxPageItems else {
                     return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")
                 }
-
-                var list = try decoder.decode(JobList.self, from: data)
                 for index in list.jobs.indices { list.jobs[index].error = list.jobs[index].error.map(foreign) }
                 return .jobs(list)
             case .job(let id), .stop(let id, _): return try job(data, id)

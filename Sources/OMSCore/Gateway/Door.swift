@@ -12,7 +12,9 @@ struct Door: Sendable {
     var circuit: Health.Circuit = .closed
     var failures = 0
     var error: Problem?
+    /// A broken rule that did not keep the provider from answering, shown for a while after it was last seen.
     var warning: Problem?
+    var warningEnds: Int64 = 0
     var report: ProviderStatus?
     var latency: Int?
     var checked: Timestamp?
@@ -36,6 +38,8 @@ struct Door: Sendable {
 
     /// When the next submit may go out, with `max_submits_per_s`.
     private var nextSubmit: Int64 = 0
+    /// When the page under way was asked for.
+    var sweepBegan: Int64 = 0
 
     /// Nothing is submitted before then: the provider asked for quiet.
     var throttledUntil: Int64 = 0
@@ -51,10 +55,10 @@ struct Door: Sendable {
 
     static let maxWaiting = 20_000
     static let openAfterFailures = 5
-    static let probeMilliseconds: Int64 = 5_000
-    static let servicesMilliseconds: Int64 = 30_000
+    let timing: GatewayTiming
 
-    init(provider: ProviderID, spec: ProviderSpec, version: Int) {
+    init(provider: ProviderID, spec: ProviderSpec, version: Int, timing: GatewayTiming) {
+        self.timing = timing
         self.provider = provider
         self.spec = spec
         self.version = version
@@ -113,7 +117,7 @@ struct Door: Sendable {
     /// An open job that neither the sweep nor an answer mentioned for so long is read by itself; sooner where the
     /// provider forgets sooner, so that results are claimed in time.
     var quietMilliseconds: Int64 {
-        min(30_000, Int64(max(2, report?.retentionSeconds ?? 86_400)) * 500)
+        min(timing.quietMilliseconds, Int64(max(2, report?.retentionSeconds ?? 86_400)) * 500)
     }
 
     /// The first job in flight begins the sweep, soon: short jobs end within a poll interval.
@@ -141,11 +145,13 @@ struct Door: Sendable {
         case .good:
             failures = 0
             error = nil
+            if now.monotonic >= warningEnds { warning = nil }
             if circuit != .closed { circuit = .closed }
             status = report.map { Health.Status($0.status) } ?? .pass
             if warning != nil, status == .pass { status = .warn }
         case .warning(let problem):
             warning = problem
+            warningEnds = now.monotonic + 12 * timing.probeMilliseconds
             failures = 0
             if status == .pass || status == .unknown { status = .warn }
         case .failure(let problem):
@@ -168,7 +174,7 @@ struct Door: Sendable {
 
     private mutating func open(at now: Moment) {
         circuit = .open
-        nextStatus = now.monotonic + Self.probeMilliseconds
+        nextStatus = now.monotonic + timing.probeMilliseconds
     }
 
     func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {

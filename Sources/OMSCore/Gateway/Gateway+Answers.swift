@@ -107,7 +107,7 @@ extension Gateway {
             }
             // Twice, two seconds apart: an answer may come from a replica that has not seen it yet.
             if job.absences < 2 {
-                job.next = (.read, now.monotonic + 2_000)
+                job.next = (.read, now.monotonic + timing.absenceMilliseconds)
                 jobs[id] = job
             } else if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
@@ -154,7 +154,7 @@ extension Gateway {
             // It cannot be stopped: it runs to its own end, and the sweep sees it.
             job.error = problem
             job.stop = nil
-            job.next = (.read, now.monotonic + 2_000)
+            job.next = (.read, now.monotonic + timing.absenceMilliseconds)
             jobs[id] = job
         case .waits(let problem, let seconds):
             job.attempts += 1

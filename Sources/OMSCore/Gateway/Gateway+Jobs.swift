@@ -77,6 +77,13 @@ extension Gateway {
         if job.state == .submitting, let deadline = job.request?.deadline, now.wall >= deadline {
             return passDeadline(job, at: now)
         }
+        if job.acknowledged || job.state == .unknown,
+            now.monotonic - job.lastHeard >= timing.lostAfterMilliseconds
+        {
+            let waited = job.error?.detail.map { "; last: \($0)" } ?? ""
+            return end(
+                job, as: .lost, Problem(.providerForgot, "it could not be observed for too long\(waited)"), at: now)
+        }
         if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= door.quietMilliseconds {
             job.next = (.read, now.monotonic)
         }

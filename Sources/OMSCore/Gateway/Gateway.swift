@@ -36,6 +36,7 @@ package struct Gateway: Sendable {
     package let boot: Int64
     let release: String
     let since: Timestamp
+    let timing: GatewayTiming
 
     var doors: [ProviderID: Door] = [:]
     var jobs: [JobID: GatewayJob] = [:]
@@ -55,9 +56,10 @@ package struct Gateway: Sendable {
 
     /// - Parameter ledger: what an earlier process of this gateway left.
     package init(
-        id: NodeID, boot: Int64, release: String, seed: UInt64, ledger: LedgerContents = LedgerContents(),
-        at now: Moment
+        id: NodeID, boot: Int64, release: String, seed: UInt64, timing: GatewayTiming = GatewayTiming(),
+        ledger: LedgerContents = LedgerContents(), at now: Moment
     ) {
+        self.timing = timing
         self.id = id
         self.boot = boot
         self.release = release
@@ -139,7 +141,7 @@ package struct Gateway: Sendable {
                 return acknowledge(control, Problem(.badRequest, "field spec is missing"))
             }
             if doors[provider] == nil {
-                var door = Door(provider: provider, spec: spec, version: control.version)
+                var door = Door(provider: provider, spec: spec, version: control.version, timing: timing)
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
                 doors[provider] = door
@@ -189,7 +191,7 @@ package struct Gateway: Sendable {
     mutating func call(_ kind: ProviderCall.Kind, _ door: Door, tenant: TenantID? = nil, epoch: Int? = nil) {
         let call = ProviderCall(
             id: nextCall, provider: door.provider, baseURL: door.spec.baseURL, credential: door.spec.credential,
-            kind: kind, tenant: tenant, epoch: epoch)
+            kind: kind, tenant: tenant, epoch: epoch, timeout: timing.callLimit(kind))
         nextCall += 1
         calls[call.id] = call
         effects.append(.call(call))
@@ -208,7 +210,10 @@ package struct Gateway: Sendable {
 
     mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {
         if let afterSeconds { return now.monotonic + Int64(afterSeconds) * 1000 }
-        return now.monotonic + Retry.delay(attempt: attempt, base: 500, cap: 30_000, using: &generator)
+        return now.monotonic
+            + Retry.delay(
+                attempt: attempt, base: timing.backoffBaseMilliseconds, cap: timing.backoffCapMilliseconds,
+                using: &generator)
     }
 
     private mutating func forgetEnded(at now: Moment) {

@@ -69,10 +69,11 @@ struct GatewayJob: Sendable {
         absences = 0
         lastHeard = now.monotonic
         if let providerRevision, job.revision <= providerRevision, state != .unknown {
-            if job.revision < providerRevision, job.state != state {
-                return .illegal("revision fell from \(providerRevision) to \(job.revision)")
-            }
-            return .unchanged
+            guard job.state != state else { return .unchanged }
+            return .illegal(
+                job.revision < providerRevision
+                    ? "revision fell from \(providerRevision) to \(job.revision)"
+                    : "revision \(job.revision) was \(state.rawValue) and is now \(job.state.rawValue)")
         }
         guard state.mayBecome(job.state) else {
             return state == job.state

@@ -22,12 +22,7 @@ package struct ProviderCall: Hashable, Sendable {
     package var epoch: Int?
 
     /// Milliseconds until the call is given up.
-    package var timeout: Int {
-        switch kind {
-        case .status: 5_000
-        case .services, .sweep, .job, .submit, .stop: 10_000
-        }
-    }
+    package var timeout: Int
 }
 
 /// What came back, already parsed by `AnswerReader` (or made up by the simulation).
