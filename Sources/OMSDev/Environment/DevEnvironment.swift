@@ -27,6 +27,7 @@ package final class DevEnvironment: Sendable {
     /// Starts an environment, runs `body` in it, and stops it.
     ///
     /// - Throws: `DevError`, or what `body` throws. Then a temporary data folder stays for a look at its logs.
+    @discardableResult
     package static func with<Value: Sendable>(
         _ options: DevOptions, _ body: (DevEnvironment) async throws -> Value
     ) async throws -> Value {
