@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "GatewayService",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging,
+                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", "SQLite", argumentParser, logging,
             ]
         ),
         .target(
@@ -108,7 +108,8 @@ let package = Package(
         .testTarget(
             name: "GatewayServiceTests",
             dependencies: [
-                "GatewayService", "HostileProvider", "OMSModel", "OMSProtocol", "OMSBus", "OMSCore", "OMSRuntime", "Curl",
+                "GatewayService", "HostileProvider", "OMSModel", "OMSProtocol", "OMSBus", "OMSCore", "OMSRuntime",
+                "Curl",
                 logging,
             ]),
 
@@ -124,7 +125,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "SQLite", "OMSDev",
+                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
             ],
             exclude: ["independent.py"]),
     ]

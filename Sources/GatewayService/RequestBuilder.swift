@@ -3,7 +3,7 @@ import FoundationEssentials
 import OMSCore
 import OMSModel
 
-/// The one place that knows paths, headers and bodies of the SP interface (docs/sp-interface.md).
+/// The one place that knows paths, headers and bodies of the SP interface (docs/sp-interface).
 enum RequestBuilder {
     /// A page of the sweep.
     private static let sweepPageSize = 500

@@ -61,6 +61,9 @@ package final class ReferenceProvider: Sendable {
         }
         guard (0...65_535).contains(options.port) else { throw refuse("--port must be 0 to 65535") }
         guard (1...64).contains(options.maxRunning) else { throw refuse("--max-running must be 1 to 64") }
+        guard (1...31_536_000).contains(options.retentionSeconds) else {
+            throw refuse("--retention must be 1 to 31536000 seconds")
+        }
         guard (1...100_000).contains(options.maxQueued) else { throw refuse("--max-queued must be 1 to 100000") }
         try Self.checkDirectory(options.dataRoot, "--data-root", R_OK | X_OK, "readable")
         try Self.checkDirectory(options.storeRoot, "--store-root", R_OK | W_OK | X_OK, "writable")

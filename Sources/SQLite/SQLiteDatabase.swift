@@ -27,6 +27,7 @@ package final class SQLiteDatabase {
     /// Statements are compiled once per SQL text. Bounded: the texts are literals in the code, never built from input.
     private var prepared: [String: SQLiteStatement] = [:]
     private static let preparedLimit = 256
+    private var isInterrupted: (() -> Bool)?
 
     /// - Parameters:
     ///   - path: File path, or `:memory:`.
@@ -57,6 +58,20 @@ package final class SQLiteDatabase {
     deinit {
         prepared.removeAll()
         sqlite3_close_v2(handle)  // v2: waits for statements that somebody still holds instead of failing
+    }
+
+    /// Ends a statement with SQLITE_INTERRUPT as soon as `condition` holds. It is asked on this connection's own thread,
+    /// while a statement runs: one that sorts a large table is interruptible like a loop over rows.
+    package func interrupt(when condition: @escaping () -> Bool) {
+        isInterrupted = condition
+        // Unretained: SQLite calls back only from calls on `handle`, which this object owns and closes at its own end.
+        sqlite3_progress_handler(
+            handle, 10_000,
+            { pointer in
+                guard let pointer else { return 0 }
+                return Unmanaged<SQLiteDatabase>.fromOpaque(pointer).takeUnretainedValue().isInterrupted?() == true
+                    ? 1 : 0
+            }, Unmanaged.passUnretained(self).toOpaque())
     }
 
     package var changes: Int { Int(sqlite3_changes64(handle)) }

@@ -47,6 +47,9 @@ struct ReferenceSP: ParsableCommand {
     @Option(help: "Jobs that may wait; more are refused with 429.")
     var maxQueued = 200
 
+    @Option(help: "Seconds that ended jobs are kept.")
+    var retention = 86_400
+
     @Option(help: "File whose first line callers must send as bearer token; without it anybody may call.")
     var tokenFile: String?
 
@@ -72,6 +75,7 @@ struct ReferenceSP: ParsableCommand {
         options.recommendMethod = recommendMethod
         options.maxRunning = maxRunning
         options.maxQueued = maxQueued
+        options.retentionSeconds = retention
         options.tokenFile = tokenFile
         options.allowedPrivate = allowPrivate
 

@@ -88,8 +88,8 @@ import Testing
                 try store.finish(request.id, .stopped("x"), now: start.advanced(bySeconds: index))
             }
         }
-        #expect(try store.purge(finishedBefore: start.advanced(bySeconds: 2), limit: 1) == 1)
-        #expect(try store.purge(finishedBefore: start.advanced(bySeconds: 2), limit: 10) == 1)
+        #expect(try store.purge(finishedBefore: start.advanced(bySeconds: 2), limit: 1, now: start) == 1)
+        #expect(try store.purge(finishedBefore: start.advanced(bySeconds: 2), limit: 10, now: start) == 1)
         #expect(try store.page(JobQuery()).jobs.map(\.id) == [requests[2].id, requests[3].id])
     }
 

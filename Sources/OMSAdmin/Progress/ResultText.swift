@@ -7,7 +7,8 @@ enum ResultText {
 
     static func render(_ result: ServiceResult) -> String {
         var lines = [
-            "\(result.service) (\(result.type)): \(result.state.rawValue), finished \(result.finished), due \(result.due)",
+            "\(result.service) (\(result.type)): \(result.state.rawValue), "
+                + "finished \(result.finished), due \(result.due)",
             "providers: "
                 + result.providers.map { contribution in
                     "\(contribution.provider) \(contribution.outcome.rawValue)"

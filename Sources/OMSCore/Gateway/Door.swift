@@ -28,6 +28,16 @@ struct Door: Sendable {
     /// Highest `updated` seen, less two seconds.
     var watermark: Timestamp?
     var sweepPages = 0
+    var failedSweeps = 0
+
+    /// Retries that the provider may still be burdened with: each first submit earns a fifth of one, so that an outage
+    /// makes no storm.
+    private var retryBudget = Door.maxRetryBudget
+    static let maxRetryBudget = 20.0
+    static let retriesPerSubmit = 0.2
+
+    /// When the next submit may go out, with `max_submits_per_s`.
+    private var nextSubmit: Int64 = 0
     /// When the page under way was asked for.
     var sweepBegan: Int64 = 0
 
@@ -81,7 +91,33 @@ struct Door: Sendable {
     }
 
     func maySubmit(at now: Moment) -> Bool {
-        circuit == .closed && now.monotonic >= throttledUntil && occupied.count < limit && waitingCount > 0
+        circuit == .closed && now.monotonic >= submitFrom && occupied.count < limit && waitingCount > 0
+    }
+
+    /// Nothing goes out before then (monotonic).
+    var submitFrom: Int64 { max(throttledUntil, nextSubmit) }
+
+    mutating func submitted(isRetry: Bool, at now: Moment) {
+        if !isRetry { retryBudget = min(Self.maxRetryBudget, retryBudget + Self.retriesPerSubmit) }
+        if let rate = spec.maxSubmitsPerSecond {
+            nextSubmit = max(nextSubmit, now.monotonic - 1_000) + Int64(1_000 / max(1, rate))
+        }
+    }
+
+    /// - Returns: whether there was a retry left; without one the job waits longer.
+    mutating func spendRetry() -> Bool {
+        guard retryBudget >= 1 else {
+            retryBudget = min(1, retryBudget + 0.1)  // a trickle, so that a quiet provider is tried again
+            return false
+        }
+        retryBudget -= 1
+        return true
+    }
+
+    /// An open job that neither the sweep nor an answer mentioned for so long is read by itself; sooner where the
+    /// provider forgets sooner, so that results are claimed in time.
+    var quietMilliseconds: Int64 {
+        min(timing.quietMilliseconds, Int64(max(2, report?.retentionSeconds ?? 86_400)) * 500)
     }
 
     /// The first job in flight begins the sweep, soon: short jobs end within a poll interval.
@@ -105,6 +141,7 @@ struct Door: Sendable {
         let before = (status, circuit, error)
         checked = now.wall
         switch sign {
+        case .none: break
         case .good:
             failures = 0
             error = nil

@@ -77,7 +77,7 @@ extension Gateway {
         if changed { publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event)) }
     }
 
-    private mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, at now: Moment) {
+    mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, at now: Moment) {
         var job = job
         job.state = .unknown
         job.error = problem
@@ -160,6 +160,11 @@ extension Gateway {
             job.attempts += 1
             job.error = problem
             job.next = (.stop, backoff(job.attempts, afterSeconds: seconds, at: now))
+            let isOverdue = job.stopUntil.map { now.monotonic >= $0 } ?? false
+            if isOverdue, job.state != .unknown {
+                job.state = .unknown
+                publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+            }
             jobs[id] = job
         }
     }

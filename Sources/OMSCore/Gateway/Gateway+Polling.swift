@@ -76,11 +76,10 @@ extension Gateway {
     ) {
         doors[provider]?.sweepInFlight = false
         doors[provider]?.scheduleSweep(at: now)
-        guard case .sweep(let since, _) = kind, case .answered(_, let retryAfter, _, let body) = answer else { return }
-        guard case .jobs(let list) = body else {
-            if let retryAfter { doors[provider]?.nextSweep = now.monotonic + Int64(retryAfter) * 1000 }
-            return
+        guard case .sweep(let since, _) = kind, case .answered(_, _, _, .jobs(let list)) = answer else {
+            return sweepFailed(provider, answer, at: now)
         }
+        doors[provider]?.failedSweeps = 0
         for report in list.jobs {
             guard let job = jobs[report.id], job.provider == provider, job.inFlight == nil else { continue }
             // Another answer about it overtook this page: an old revision in here is no broken promise.
@@ -107,4 +106,26 @@ extension Gateway {
     }
 
     private static var maxSweepPages: Int { 50 }
+
+    /// Three sweeps without a list: nobody can say how the jobs there are.
+    private mutating func sweepFailed(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
+        guard var door = doors[provider] else { return }
+        if case .answered(_, let retryAfter?, _, _) = answer {
+            door.nextSweep = now.monotonic + Int64(retryAfter) * 1000
+        }
+        door.failedSweeps += 1
+        doors[provider] = door
+        guard door.failedSweeps == Self.sweepsUntilUnknown else { return }
+        let problem: Problem
+        switch answer {
+        case .failed(_, let fault, let text): problem = Problem(.providerUnreachable, "\(fault.rawValue): \(text)")
+        case .answered(let status, _, _, let body): problem = body.problem(status)
+        }
+        for id in door.occupied.sorted() {
+            guard let job = jobs[id], job.acknowledged, job.state != .unknown, job.inFlight == nil else { continue }
+            becomeUnknown(job, problem, at: now)
+        }
+    }
+
+    private static var sweepsUntilUnknown: Int { 3 }
 }

@@ -1,6 +1,6 @@
 import OMSModel
 
-/// What the gateway concludes from an answer to `POST /jobs/`. The table is docs/sp-interface.md section 6: a 4xx
+/// What the gateway concludes from an answer to `POST /jobs/`. The table is docs/sp-interface section 6: a 4xx
 /// means that nothing changed at the provider; a 5xx or no answer means that it is not known.
 enum SubmitOutcome: Equatable {
     case accepted(ProviderJob)
@@ -39,7 +39,13 @@ enum SubmitOutcome: Equatable {
             return .unknown(problem)
         case 401, 403, 407: return .waits(problem, afterSeconds: retryAfter)
         case 408, 425: return .retries(problem, limit: nil, afterSeconds: retryAfter)
-        case 409: return problem.slug == ProblemSlug.stopped.rawValue ? .stopped(problem) : .conflict
+        case 409:
+            switch problem.slug {
+            case ProblemSlug.stopped.rawValue: return .stopped(problem)
+            // It has seen a newer Work Manager of this tenant; reading the job would not change that.
+            case ProblemSlug.providerFenced.rawValue: return .rejected(problem)
+            default: return .conflict
+            }
         case 429: return .throttled(problem, afterSeconds: retryAfter)
         case 500: return .retries(problem, limit: 3, afterSeconds: retryAfter)
         case 502, 503, 504: return .retries(problem, limit: nil, afterSeconds: retryAfter)
@@ -101,6 +107,8 @@ enum StopOutcome: Equatable {
 
 /// What an answer says of the provider's health, whatever was asked.
 enum HealthSign: Equatable {
+    /// Says nothing of the provider.
+    case none
     case good
     /// The provider answered, but not as the contract says.
     case warning(Problem)
@@ -111,6 +119,7 @@ enum HealthSign: Equatable {
 
     init(_ answer: ProviderAnswer) {
         switch answer {
+        case .failed(_, .ledger, _): self = .none
         case .failed(_, .tls, let text): self = .fatal(Problem(.providerUnreachable, "TLS: \(text)"))
         case .failed(_, .policy, let text): self = .fatal(Problem(.providerUnreachable, "address policy: \(text)"))
         case .failed(_, let fault, let text):

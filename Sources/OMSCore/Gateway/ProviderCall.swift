@@ -35,6 +35,8 @@ package enum ProviderAnswer: Hashable, Sendable {
     }
     package enum Fault: String, Hashable, Sendable {
         case resolve, connect, policy, tls, timeout, reset, tooLarge, malformed, other
+        /// The gateway could not write its intent, so it did not send.
+        case ledger
     }
 
     case answered(status: Int, retryAfterSeconds: Int?, etag: String?, body: Body)

@@ -71,6 +71,25 @@ package struct ProviderJob: Hashable, Codable, Sendable {
     }
 }
 
+/// The body of `GET /jobs/{id}/results`, at providers with that feature.
+package struct JobResults: Hashable, Codable, Sendable {
+    package var id: JobID
+    package var state: JobState
+    package var finished: Timestamp?
+    package var outputs: [String: JSONValue]
+    package var error: Problem?
+
+    package init(
+        id: JobID, state: JobState, finished: Timestamp? = nil, outputs: [String: JSONValue], error: Problem? = nil
+    ) {
+        self.id = id
+        self.state = state
+        self.finished = finished
+        self.outputs = outputs
+        self.error = error
+    }
+}
+
 /// The body of `GET /jobs/`: statistics and a page of jobs, ordered by (updated, id).
 package struct JobList: Hashable, Codable, Sendable {
     package var statistics: JobStatistics

@@ -1,3 +1,13 @@
+/// The optional parts of the interface, in `features` (docs/sp-interface section 3).
+package enum ProviderFeature: String, CaseIterable, Sendable {
+    /// `GET /jobs/{id}/results`.
+    case results
+    /// Refuses commands of a lower `OMS-Epoch` than it has seen for the tenant.
+    case fencing
+    /// Remembers a stop for an id that it does not know, and refuses the late submit.
+    case tombstones
+}
+
 /// The body of `GET /status`.
 package struct ProviderStatus: Hashable, Codable, Sendable {
     package enum Level: String, Codable, Sendable { case pass, warn, fail }

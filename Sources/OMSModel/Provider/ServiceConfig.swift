@@ -1,4 +1,4 @@
-/// How often a service runs: exactly one of the members (docs/sp-interface.md section 2).
+/// How often a service runs: exactly one of the members (docs/sp-interface section 2).
 package struct Frequency: Hashable, Codable, Sendable {
     /// Runs one single time.
     package var once: Bool?

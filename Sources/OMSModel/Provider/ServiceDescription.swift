@@ -1,4 +1,4 @@
-/// A service in a provider's catalogue: `GET /services` (docs/sp-interface.md section 2).
+/// A service in a provider's catalogue: `GET /services` (docs/sp-interface section 2).
 package struct ServiceDescription: Hashable, Codable, Sendable {
     /// Never changes its meaning.
     package var id: ServiceID
@@ -9,7 +9,15 @@ package struct ServiceDescription: Hashable, Codable, Sendable {
     package var description: String?
     package var tags: [String]?
     package var available: Bool
+    /// How a repeated submit is recognised; absent: by the job id.
+    package var idempotency: Idempotency?
+    /// What a stop can do; absent: `cooperative`, or `none` when not `stoppable`.
+    package var cancel: CancelCapability?
     package var stoppable: Bool?
+    /// How long results are kept, if other than the provider's retention.
+    package var resultRetentionSeconds: Int?
+    /// Two executions of one request do no harm; absent: they may.
+    package var safeToRunTwice: Bool?
     package var dataSchemes: [String]?
     package var limits: ServiceLimits?
     package var defaults: ServiceConfig?
@@ -20,8 +28,10 @@ package struct ServiceDescription: Hashable, Codable, Sendable {
 
     package init(
         id: ServiceID, type: ServiceType, version: String, name: String? = nil, description: String? = nil,
-        tags: [String]? = nil, available: Bool, stoppable: Bool? = nil, dataSchemes: [String]? = nil,
-        limits: ServiceLimits? = nil, defaults: ServiceConfig? = nil, parametersSchema: JSONValue? = nil,
+        tags: [String]? = nil, available: Bool, idempotency: Idempotency? = nil,
+        cancel: CancelCapability? = nil, stoppable: Bool? = nil, resultRetentionSeconds: Int? = nil,
+        safeToRunTwice: Bool? = nil, dataSchemes: [String]? = nil, limits: ServiceLimits? = nil,
+        defaults: ServiceConfig? = nil, parametersSchema: JSONValue? = nil,
         inputSchema: JSONValue? = nil, outputSchema: JSONValue? = nil
     ) {
         self.id = id
@@ -31,7 +41,11 @@ package struct ServiceDescription: Hashable, Codable, Sendable {
         self.description = description
         self.tags = tags
         self.available = available
+        self.idempotency = idempotency
+        self.cancel = cancel
         self.stoppable = stoppable
+        self.resultRetentionSeconds = resultRetentionSeconds
+        self.safeToRunTwice = safeToRunTwice
         self.dataSchemes = dataSchemes
         self.limits = limits
         self.defaults = defaults
@@ -40,12 +54,33 @@ package struct ServiceDescription: Hashable, Codable, Sendable {
         self.outputSchema = outputSchema
     }
     enum CodingKeys: String, CodingKey {
-        case id, type, version, name, description, tags, available, stoppable, limits, defaults
+        case id, type, version, name, description, tags, available, idempotency, cancel, stoppable, limits, defaults
+        case resultRetentionSeconds = "result_retention_s"
+        case safeToRunTwice = "safe_to_run_twice"
         case dataSchemes = "data_schemes"
         case parametersSchema = "parameters_schema"
         case inputSchema = "input_schema"
         case outputSchema = "output_schema"
     }
+}
+
+/// How a provider recognises a submit that it has had before. Only `clientKey` conforms; the others are for adapters
+/// to foreign systems.
+package enum Idempotency: String, Hashable, Codable, Sendable {
+    case clientKey = "client-key"
+    case label
+    case none
+}
+
+/// What a stop can do to a job.
+package enum CancelCapability: String, Hashable, Codable, Sendable {
+    case none
+    /// Before the job starts.
+    case queuedOnly = "queued-only"
+    /// The work ends at its next safe point.
+    case cooperative
+    /// The work ends, by force if need be, at the latest after `grace_s`.
+    case hard
 }
 
 package struct ServiceLimits: Hashable, Codable, Sendable {

@@ -47,7 +47,7 @@ package struct FieldError: Hashable, Codable, Sendable {
     }
 }
 
-/// The catalogue of problems (docs/sp-interface.md section 5).
+/// The catalogue of problems (docs/sp-interface section 5).
 package enum ProblemSlug: String, CaseIterable, Sendable {
     // what a Service Provider answers
     case badRequest = "bad-request"
@@ -62,6 +62,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
     case notStoppable = "not-stoppable"
     case stopped
     case resultsNotReady = "results-not-ready"
+    case purged
     case busy
     case draining
     case unauthorized
@@ -72,6 +73,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
     case providerUnreachable = "sp-unreachable"
     case providerMalformed = "sp-malformed"
     case providerForgot = "sp-forgot"
+    case providerFenced = "sp-fenced"
     case illegalTransition = "illegal-transition"
     case staleEpoch = "stale-epoch"
     case submitUnknown = "submit-unknown"
@@ -98,6 +100,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
         case .notStoppable: "The job cannot be stopped"
         case .stopped: "The job was stopped"
         case .resultsNotReady: "The results are not ready"
+        case .purged: "The job was removed after its retention"
         case .busy: "The provider is full"
         case .draining: "The provider takes no new work"
         case .unauthorized: "The credential is refused"
@@ -107,6 +110,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
         case .providerUnreachable: "The provider cannot be reached"
         case .providerMalformed: "The provider's answer breaks the contract"
         case .providerForgot: "The provider does not know the job any more"
+        case .providerFenced: "The provider has seen a newer Work Manager"
         case .illegalTransition: "The provider reported an impossible state"
         case .staleEpoch: "The command is of an older Work Manager"
         case .submitUnknown: "It is not known whether the provider took the job"

@@ -29,7 +29,9 @@ struct ProviderAPI: Sendable {
             return try route(request)
         } catch let problem as Problem {
             var headers: [(name: String, value: String)] = []
-            if problem.status == 429 || problem.status == 503 { headers.append(("Retry-After", "2")) }
+            if [429, 503].contains(problem.status) || problem.slug == ProblemSlug.resultsNotReady.rawValue {
+                headers.append(("Retry-After", "2"))
+            }
             if problem.status == 401 { headers.append(("WWW-Authenticate", "Bearer")) }
             var problem = problem
             problem.instance = problem.instance ?? request.path
@@ -70,13 +72,10 @@ struct ProviderAPI: Sendable {
             if request.method == "POST" { return try submit(request) }
             return try get(request, alsoAllowed: ["POST"], listJobs)
         case "jobs" where path.count == 2:
-            guard let id = JobID(path[1]) else {
-                let methods = ["GET", "HEAD", "POST"]
-                guard methods.contains(request.method) else { return notAllowed(request, methods) }
-                throw Problem(.noSuchJob, "'\(path[1].prefix(100))' is no job id (a UUID of version 7)", status: 404)
-            }
-            if request.method == "POST" { return try control(id, request) }
-            return try get(request, alsoAllowed: ["POST"]) { _ in try job(id) }
+            if request.method == "POST" { return try control(jobID(path[1]), request) }
+            return try get(request, alsoAllowed: ["POST"]) { _ in try job(jobID(path[1])) }
+        case "jobs" where path.count == 3 && path[2] == "results":
+            return try get(request) { _ in try results(jobID(path[1])) }
         case "status" where path.count == 1: return try get(request) { _ in try status() }
         default:
             throw Problem(
@@ -117,7 +116,13 @@ struct ProviderAPI: Sendable {
     private func submit(_ request: HTTPRequest) throws -> HTTPResponse {
         let body = try BodyReader.parse(request.body)
         let job = try JobRequest(body: body)
-        switch try engine.submit(job, hash: try JSONText.canonicalHash(body)) {
+        if let key = request.headers["idempotency-key"], key != "\"\(job.id)\"" {
+            throw Problem(
+                .badRequest, "Idempotency-Key must be the id of the body in double quotes, or be left out", status: 400,
+                retryable: false)
+        }
+        let caller = try Caller(headers: request.headers)
+        switch try engine.submit(job, hash: try JSONText.canonicalHash(body), by: caller) {
         case .created(let job): return try .json(201, job, headers: [("Location", "/jobs/\(job.id)")])
         case .known(let job): return try .json(200, job, headers: [("Location", "/jobs/\(job.id)")])
         }
@@ -134,9 +139,22 @@ struct ProviderAPI: Sendable {
         return try .json(200, job, headers: job.state.isTerminal ? [] : [("Retry-After", "1")])
     }
 
+    private func results(_ id: JobID) throws -> HTTPResponse {
+        let job = try engine.job(id)
+        guard job.state.isTerminal else {
+            throw Problem(
+                .resultsNotReady, "job \(id) is \(job.state.rawValue); its results can be read after its end",
+                status: 409, retryable: true)
+        }
+        return try .json(
+            200,
+            JobResults(
+                id: id, state: job.state, finished: job.finished, outputs: job.outputs ?? [:], error: job.error))
+    }
+
     private func control(_ id: JobID, _ request: HTTPRequest) throws -> HTTPResponse {
         let action = try JobAction(body: try BodyReader.parse(request.body))
-        let (job, accepted) = try engine.stop(id, reason: action.reason)
+        let (job, accepted) = try engine.stop(id, action, by: try Caller(headers: request.headers))
         return try .json(accepted ? 202 : 200, job, headers: accepted ? [("Retry-After", "1")] : [])
     }
 
@@ -145,6 +163,34 @@ struct ProviderAPI: Sendable {
     private func status() throws -> HTTPResponse {
         let status = engine.status(release: Self.release, interfaceVersion: Self.interfaceVersion)
         return try .json(status.status == .fail ? 503 : 200, status)
+    }
+}
+
+private func jobID(_ text: String) throws -> JobID {
+    guard let id = JobID(canonical: text) else {
+        throw Problem(
+            .noSuchJob, "'\(text.prefix(100))' is no job id (a UUID of version 7 in lower case)", status: 404,
+            retryable: false)
+    }
+    return id
+}
+
+extension Caller {
+    /// - Throws: `Problem` 400 naming the header.
+    fileprivate init(headers: [String: String]) throws {
+        if let text = headers["oms-tenant"] {
+            guard let tenant = TenantID(text) else {
+                throw Problem(.badRequest, "OMS-Tenant is not a name; \(nameRule)", status: 400, retryable: false)
+            }
+            self.tenant = tenant
+        }
+        if let text = headers["oms-epoch"] {
+            guard let epoch = Int64(text), (0...9_007_199_254_740_991).contains(epoch), !text.hasPrefix("+") else {
+                throw Problem(
+                    .badRequest, "OMS-Epoch must be an integer from 0 to 2^53 - 1", status: 400, retryable: false)
+            }
+            self.epoch = epoch
+        }
     }
 }
 

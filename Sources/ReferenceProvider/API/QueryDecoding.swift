@@ -14,7 +14,10 @@ extension JobQuery {
                 {
                     JobState(rawValue: $0).flatMap { $0.isProviderState ? $0 : nil }
                 }
-            case "id": ids = try Self.list(value, name, limit: 100, "a UUID of version 7") { JobID($0) }
+            case "id":
+                ids = try Self.list(value, name, limit: 100, "a UUID of version 7 in lower case") {
+                    JobID(canonical: $0)
+                }
             case "tenant": tenant = try Self.value(value, name, "a name; \(nameRule)") { TenantID($0) }
             case "service": service = try Self.value(value, name, "a name; \(nameRule)") { ServiceID($0) }
             case "updated_since":

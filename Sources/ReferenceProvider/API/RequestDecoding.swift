@@ -1,5 +1,13 @@
 import OMSModel
 
+extension JobID {
+    /// Lower case only: ids are compared as texts in many places, and two spellings would be two jobs in some of them.
+    init?(canonical text: String) {
+        guard let id = JobID(text), id.description == text else { return nil }
+        self = id
+    }
+}
+
 /// Bodies of requests, decoded member by member, so that every wrong one is named by its pointer.
 struct BodyReader {
     let members: [String: JSONValue]
@@ -55,8 +63,10 @@ extension JobRequest {
     /// - Throws: `Problem` 400 or 422.
     init(body: JSONValue) throws {
         var reader = try BodyReader(body)
-        let id = reader.required("id", "a UUID of version 7, for example 018f4e6a-0000-7000-8000-000000000000") {
-            JobID($0)
+        let id = reader.required(
+            "id", "a UUID of version 7 in lower case, for example 018f4e6a-0000-7000-8000-000000000000"
+        ) {
+            JobID(canonical: $0)
         }
         let service = reader.required("service", "the id of a service (see GET /services); \(nameRule)") {
             ServiceID($0)
@@ -102,16 +112,19 @@ extension JobAction {
 extension BodyReader {
     fileprivate mutating func labels() -> [String: String]? {
         guard let value = members["labels"] else { return nil }
-        guard let members = value.objectValue, members.count <= 64 else {
-            refuse("/labels", "must be an object of at most 64 texts")
+        guard let members = value.objectValue, members.count <= 64,
+            members.keys.allSatisfy({ $0.unicodeScalars.count <= 128 })
+        else {
+            refuse("/labels", "must be an object of at most 64 texts, with names of at most 128 characters")
             return nil
         }
         var labels: [String: String] = [:]
         for (key, value) in members.sorted(by: { $0.key < $1.key }) {
-            if let text = value.stringValue {
+            if let text = value.stringValue, text.unicodeScalars.count <= 1024 {
                 labels[key] = text
             } else {
-                refuse("/labels/\(key.replacing("~", with: "~0").replacing("/", with: "~1"))", "must be a text")
+                let pointer = "/labels/\(key.replacing("~", with: "~0").replacing("/", with: "~1"))"
+                refuse(pointer, "must be a text of at most 1024 characters")
             }
         }
         return labels
@@ -169,7 +182,20 @@ extension BodyReader {
     private mutating func check(frequency: JSONValue) {
         let kinds = ["once", "every_s", "cron"].filter { frequency[$0] != nil }
         if frequency.objectValue == nil || kinds.count != 1 {
-            refuse("/config/frequency", "must be an object with exactly one of once, every_s, cron")
+            return refuse("/config/frequency", "must be an object with exactly one of once, every_s, cron")
+        }
+        let base = "/config/frequency"
+        switch kinds[0] {
+        case "once": if frequency["once"] != true { refuse(base + "/once", "must be true") }
+        case "every_s":
+            _ = integer("every_s", at: base, in: 1...Int.max, frequency["every_s"])
+            _ = integer("jitter_s", at: base, in: 0...Int.max, frequency["jitter_s"])
+        default:
+            for member in ["cron", "timezone"] {
+                if let value = frequency[member], value.stringValue == nil {
+                    refuse("\(base)/\(member)", "must be a text")
+                }
+            }
         }
     }
 }

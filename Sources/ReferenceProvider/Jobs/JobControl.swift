@@ -32,10 +32,15 @@ final class JobControl: Sendable {
         state.change { if $0.interruption == nil { $0.interruption = reason } }
     }
 
+    /// What has interrupted the job, or its timeout, if it has passed.
+    var pending: Interruption? {
+        if let reason = state.read({ $0.interruption }) { return reason }
+        return MonotonicClock.milliseconds >= deadline ? .timeout(seconds: timeoutSeconds) : nil
+    }
+
     /// Call this at least every few hundred milliseconds of work.
     func check() throws(Interruption) {
-        if let reason = state.read({ $0.interruption }) { throw reason }
-        if MonotonicClock.milliseconds >= deadline { throw .timeout(seconds: timeoutSeconds) }
+        if let reason = pending { throw reason }
     }
 
     /// Waits; an interruption or the timeout ends the wait at once.

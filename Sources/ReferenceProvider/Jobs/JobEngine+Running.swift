@@ -113,17 +113,8 @@ extension JobEngine {
         do {
             let result = try task.service.run(context)
             end = Self.checked(result)
-        } catch Interruption.stop(let message) {
-            end = .stopped(message)
-        } catch Interruption.timeout(let seconds) {
-            let detail = "the job ran longer than its timeout_s = \(seconds); raise it or give the job less to do"
-            end = .failed(Problem(.timeout, detail, retryable: true))
-        } catch Interruption.shutdown {
-            end = nil
-        } catch let problem as Problem {
-            end = .failed(problem)
         } catch {
-            end = .failed(Problem(.jobFailed, "\(error)", retryable: false))
+            end = Self.end(by: error, task.control)
         }
         record(end, of: id)
         let outcome: String =
@@ -139,6 +130,19 @@ extension JobEngine {
         log.info("job ended", metadata: tags.merging(more) { _, new in new })
     }
 
+    /// How a job ended that threw `error`; nil when it is to run again.
+    private static func end(by error: any Error, _ control: JobControl) -> JobEnd? {
+        // An interrupted statement or transfer reports an error of its own kind; what interrupted it is the reason.
+        switch error as? Interruption ?? control.pending {
+        case .stop(let message): return .stopped(message)
+        case .timeout(let seconds):
+            let detail = "the job ran longer than its timeout_s = \(seconds); raise it or give the job less to do"
+            return .failed(Problem(.timeout, detail, retryable: true))
+        case .shutdown: return nil
+        case nil: return .failed(error as? Problem ?? Problem(.jobFailed, "\(error)", retryable: false))
+        }
+    }
+
     /// Tries until the end is stored: a job whose end is lost would be `running` for ever.
     private func record(_ end: JobEnd?, of id: JobID) {
         while true {
@@ -146,6 +150,7 @@ extension JobEngine {
                 try access(.change) { state in
                     if let end { try state.store.finish(id, end, now: WallClock.now) }
                     state.running[id] = nil
+                    state.graces[id] = nil
                 }
                 return
             } catch {
@@ -169,28 +174,34 @@ extension JobEngine {
         return .succeeded(outputs: result.outputs, message: result.message)
     }
 
-    /// Fails queued jobs at their deadline also while all workers are busy, and forgets old jobs.
+    /// Fails queued jobs at their deadline also while all workers are busy, marks stops that outlast their grace, and
+    /// forgets old jobs.
     private func keepHouse() {
         var nextPurge = MonotonicClock.milliseconds
         while true {
             do {
                 if MonotonicClock.milliseconds >= nextPurge {
                     let purged = try access(.read) { state in
-                        let oldest = WallClock.now.advanced(bySeconds: -limits.retentionSeconds)
-                        return try state.store.purge(finishedBefore: oldest, limit: 500)
+                        let now = WallClock.now
+                        try state.store.forgetOld(now: now)
+                        let oldest = now.advanced(bySeconds: -limits.retentionSeconds)
+                        return try state.store.purge(finishedBefore: oldest, limit: 500, now: now)
                     }
                     // A full batch means that there is more: come back soon, but let others in between.
-                    nextPurge = MonotonicClock.milliseconds + (purged == 500 ? 1000 : 60_000)
+                    let pause = min(60_000, max(500, limits.retentionSeconds * 500))
+                    nextPurge = MonotonicClock.milliseconds + Int64(purged == 500 ? 500 : pause)
                 }
-                let due = try access(.change) { state -> Timestamp? in
+                let (due, grace) = try access(.change) { state -> (Timestamp?, Int64?) in
                     try expireQueued(&state, now: WallClock.now)
-                    return try state.store.earliestQueuedDeadline()
+                    try markOverdue(&state, now: WallClock.now)
+                    return (try state.store.earliestQueuedDeadline(), state.graces.values.map(\.end).min())
                 }
                 let untilDue = due.map { max(0, $0.milliseconds - WallClock.milliseconds) } ?? Int64.max / 2
-                let limit = min(nextPurge, MonotonicClock.milliseconds + untilDue)
+                let limit = min(nextPurge, MonotonicClock.milliseconds + untilDue, grace ?? Int64.max)
                 let stop: Bool? = try monitor.wait(until: limit) { state -> Bool? in
                     if state.isStopping { return true }
-                    // Each change wakes this wait: a new job may bring an earlier deadline.
+                    // Each change wakes this wait: a new job may bring an earlier deadline, a stop a grace.
+                    if state.graces.values.map(\.end).min() != grace { return false }
                     return try state.store.earliestQueuedDeadline() != due ? false : nil
                 }
                 if stop == true { return }
@@ -199,6 +210,14 @@ extension JobEngine {
                 let stop: Void? = monitor.wait(until: MonotonicClock.milliseconds + 1000) { $0.isStopping ? () : nil }
                 if stop != nil { return }
             }
+        }
+    }
+
+    private func markOverdue(_ state: inout State, now: Timestamp) throws {
+        for (id, grace) in state.graces where grace.end <= MonotonicClock.milliseconds {
+            state.graces[id] = nil
+            try state.store.markOverdue(id, graceSeconds: grace.seconds, now: now)
+            log.warning("job outlasts its grace", metadata: ["job": "\(id)", "grace_s": "\(grace.seconds)"])
         }
     }
 

@@ -8,7 +8,7 @@ extension JobEngine {
         var status = ProviderStatus(
             status: .pass, version: interfaceVersion, release: release, time: now, startedAt: startedAt,
             uptimeSeconds: Int((MonotonicClock.milliseconds - startedMonotonic) / 1000), accepting: true,
-            retentionSeconds: limits.retentionSeconds, features: [])
+            retentionSeconds: limits.retentionSeconds, features: ProviderFeature.allCases.map(\.rawValue))
         do {
             let midnight = Timestamp(milliseconds: now.milliseconds - now.milliseconds % 86_400_000)
             let figures = try access(.read) { state -> ProviderJobFigures in

@@ -13,11 +13,19 @@ final class JobEngine: Sendable {
         var running: [JobID: JobControl] = [:]
         /// Jobs that the previous run of this provider left `running`; workers take them before the queue.
         var resumable: [JobID] = []
+        /// Of jobs that are `stopping`: when they should have ended.
+        var graces: [JobID: Grace] = [:]
         var isDraining = false
         var isStopping = false
         var threads = 0
         /// The last failure of the job store, shown in `/status` until an access succeeds again.
         var storeFailure: String?
+    }
+
+    struct Grace: Hashable {
+        /// Monotonic milliseconds.
+        var end: Int64
+        var seconds: Int
     }
 
     struct Limits: Sendable {
@@ -58,74 +66,11 @@ final class JobEngine: Sendable {
         if resumed > 0 { log.notice("jobs of the previous run are run again", metadata: ["count": "\(resumed)"]) }
     }
 
-    enum Submission {
-        case created(ProviderJob)
-        case known(ProviderJob)
-    }
-
-    /// - Throws: `Problem`: what the caller is to answer.
-    func submit(_ request: JobRequest, hash: String) throws -> Submission {
-        // Looked up before anything is refused: a repeated submit must find its job also while the provider drains, is
-        // full or no longer offers the service.
-        if let job = try known(request.id, hash: hash) { return .known(job) }
-        guard let service = services[request.service] else {
-            throw Problem(
-                .noSuchService, "there is no service '\(request.service)' here; see GET /services", status: 404)
-        }
-        let errors = service.errors(in: request)
-        if !errors.isEmpty {
-            let summary = errors.map { "\($0.pointer): \($0.detail)" }.joined(separator: "; ")
-            throw Problem(.invalidConfig, String(summary.prefix(2000)), status: 422, retryable: false, errors: errors)
-        }
-        return try access(.change) { state in
-            if state.isDraining || state.isStopping {
-                throw Problem(.draining, "the provider is shutting down; try again later", status: 503, retryable: true)
-            }
-            // Two submits of one id may have passed the first look together.
-            if let job = try Self.known(request.id, hash: hash, in: state.store) { return .known(job) }
-            if try state.store.count(.queued) >= limits.maxQueued {
-                throw Problem(
-                    .busy, "\(limits.maxQueued) jobs are queued, which is the limit; try again later", status: 429,
-                    retryable: true)
-            }
-            try state.store.insert(request, hash: hash, now: WallClock.now)
-            guard let job = try state.store.job(request.id) else {
-                throw Problem(.internal, "the job is not in the store after it was stored", status: 500)
-            }
-            return .created(job)
-        }
-    }
-
-    /// Asks a job to end. `accepted` is true while it is still at it.
-    func stop(_ id: JobID, reason: String?) throws -> (job: ProviderJob, accepted: Bool) {
-        try access(.change) { state in
-            guard let job = try state.store.job(id) else { throw Self.noSuchJob(id) }
-            let message = reason.map { "stopped: \($0)" } ?? "stopped on request"
-            let now = WallClock.now
-            switch job.state {
-            case .queued:
-                try state.store.finish(id, .stopped(message), now: now)
-            case .running:
-                if let control = state.running[id] {
-                    try state.store.markStopping(id, message: message, now: now)
-                    control.interrupt(.stop(message))
-                } else {
-                    // Left over from the previous run and not taken up yet: nothing works on it.
-                    state.resumable.removeAll { $0 == id }
-                    try state.store.finish(id, .stopped(message), now: now)
-                }
-            case .stopping, .succeeded, .failed, .stopped: break
-            case .pending, .submitting, .unknown, .rejected, .expired, .lost:
-                preconditionFailure("a provider never stores the OMS state \(job.state)")
-            }
-            guard let after = try state.store.job(id) else { throw Self.noSuchJob(id) }
-            return (after, after.state == .stopping)
-        }
-    }
-
     func job(_ id: JobID) throws -> ProviderJob {
-        guard let job = try access(.read, { try $0.store.job(id) }) else { throw Self.noSuchJob(id) }
-        return job
+        try access(.read) { state in
+            if let job = try state.store.job(id) { return job }
+            throw try state.store.wasPurged(id) ? Self.purged(id) : Self.noSuchJob(id)
+        }
     }
 
     func list(_ query: JobQuery) throws -> (statistics: JobStatistics, jobs: [ProviderJob], next: JobQuery.Position?) {
@@ -160,22 +105,14 @@ final class JobEngine: Sendable {
         }
     }
 
-    private func known(_ id: JobID, hash: String) throws -> ProviderJob? {
-        try access(.read) { try Self.known(id, hash: hash, in: $0.store) }
+    static func noSuchJob(_ id: JobID) -> Problem {
+        Problem(.noSuchJob, "there is no job \(id) here", status: 404, retryable: false)
     }
 
-    private static func known(_ id: JobID, hash: String, in store: JobStore) throws -> ProviderJob? {
-        guard let stored = try store.requestHash(of: id) else { return nil }
-        guard stored == hash else {
-            throw Problem(
-                .idConflict, "job \(id) exists with another request; use a new id for a new job", status: 409,
-                retryable: false)
-        }
-        return try store.job(id)
-    }
-
-    private static func noSuchJob(_ id: JobID) -> Problem {
-        Problem(.noSuchJob, "there is no job \(id) here; ended jobs are kept for a day", status: 404)
+    static func purged(_ id: JobID) -> Problem {
+        Problem(
+            .purged, "job \(id) has ended and was removed after the retention; see retention_s in /status", status: 410,
+            retryable: false)
     }
 }
 

@@ -25,6 +25,7 @@ final class JobStore {
             CREATE INDEX IF NOT EXISTS job_state ON job (state, tenant, service, created);
             CREATE INDEX IF NOT EXISTS job_finished ON job (finished, state);
             """)
+        try database.execute(Self.memoryTables)
         lastUpdated = try database.query("SELECT coalesce(max(updated), 0) FROM job") { $0.int(0) }.first ?? 0
     }
 
@@ -98,11 +99,10 @@ final class JobStore {
             ], now)
     }
 
-    /// Removes at most `limit` jobs that ended before `time`; returns how many.
-    func purge(finishedBefore time: Timestamp, limit: Int) throws -> Int {
-        try database.run(
-            "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE finished < ?1 ORDER BY finished LIMIT ?2)",
-            [.int(time.milliseconds), .int(Int64(limit))])
+    /// The grace has passed and the work has not ended: whoever reads the job learns that it is not forgotten.
+    func markOverdue(_ id: JobID, graceSeconds: Int, now: Timestamp) throws {
+        let text = "still stopping: grace_s = \(graceSeconds) has passed; it ends at its next safe point"
+        try change(id, "message = ?3", [.text(text)], now)
     }
 
     /// Every change of a job goes through here: `revision` and `updated` grow together with it, in one statement.

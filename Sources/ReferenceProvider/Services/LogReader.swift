@@ -30,6 +30,8 @@ struct LogReader {
                 throw Problem(.inputUnavailable, "\(uri): \(error.message)", retryable: true)
             }
         }
+        let control = job.control
+        database.interrupt { control.pending != nil }
     }
 
     /// Calls `take` for each row of `sources` that matches `segment`, at the job's pace.

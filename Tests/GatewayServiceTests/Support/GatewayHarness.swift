@@ -64,7 +64,7 @@ final class GatewayHarness: Sendable {
         self.credentials = credentials
         shell = GatewayShell(
             loop: loop, core: core, pool: HTTPPool(limits), credentials: CredentialStore(directory: credentials),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            ledger: nil, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         ) { effect in Self.note(effect, state) }
     }
 

@@ -31,7 +31,8 @@ struct HarvestService: Service {
             description:
                 "Imports CSV or JSON, plain or gzip, into a table of an SQLite store. Harvesting again replaces "
                 + "the rows of the same source in one step and duplicates nothing.",
-            tags: ["csv", "json", "gzip", "sqlite"], available: true, stoppable: true,
+            tags: ["csv", "json", "gzip", "sqlite"], available: true, idempotency: .clientKey, cancel: .cooperative,
+            stoppable: true, safeToRunTwice: true,
             dataSchemes: Self.sourceSchemes + ["sqlite"],
             limits: ServiceLimits(minIntervalSeconds: 1, maxTimeoutSeconds: 86_400),
             defaults: ServiceConfig(frequency: Frequency(everySeconds: 3600), timeoutSeconds: 900),

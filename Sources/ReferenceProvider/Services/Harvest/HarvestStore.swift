@@ -38,6 +38,7 @@ final class HarvestStore {
                 throw Problem(.outputUnwritable, "\(uri): \(error.message)", retryable: true)
             }
         }
+        database.interrupt { control.pending != nil }
     }
 
     /// Prepares the staging table, a temporary one: filling it, however slowly, locks nobody out of the store.

@@ -41,7 +41,8 @@ struct OptimiseService: Service {
             id: "optimise", type: "optimise", version: "1.0.0", name: "A/B trial",
             description:
                 "Compares the click rates of two policies: pooled two-proportion z-test and Newcombe's interval.",
-            tags: ["a-b-test"], available: true, stoppable: true, dataSchemes: ["sqlite"],
+            tags: ["a-b-test"], available: true, idempotency: .clientKey, cancel: .cooperative,
+            stoppable: true, safeToRunTwice: true, dataSchemes: ["sqlite"],
             limits: ServiceLimits(minIntervalSeconds: 1, maxTimeoutSeconds: 86_400),
             defaults: ServiceConfig(
                 frequency: Frequency(everySeconds: 3600), timeoutSeconds: 600, parameters: ["alpha": 0.05]),

@@ -37,7 +37,8 @@ struct RecommendService: Service {
         ServiceDescription(
             id: "recommend", type: "recommend", version: "1.0.0", name: "Recommendations",
             description: "Ranks items by their click rate in harvested logs, with estimates that hold at small counts.",
-            tags: ["ranking", defaultMethod.rawValue], available: true, stoppable: true, dataSchemes: ["sqlite"],
+            tags: ["ranking", defaultMethod.rawValue], available: true, idempotency: .clientKey, cancel: .cooperative,
+            stoppable: true, safeToRunTwice: true, dataSchemes: ["sqlite"],
             limits: ServiceLimits(minIntervalSeconds: 1, maxTimeoutSeconds: 86_400),
             defaults: ServiceConfig(
                 frequency: Frequency(everySeconds: 3600), timeoutSeconds: 600,
