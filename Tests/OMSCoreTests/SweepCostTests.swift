@@ -38,6 +38,11 @@ struct SweepCostTests {
                         .jobs(JobList(statistics: JobStatistics(asOf: at(bench.now).wall, counts: [:]), jobs: jobs)))
                 case .status: bench.answer(call, 200, .status(GatewayBench.status()))
                 case .services: bench.answer(call, 304, .empty)
+                case .batch(let ids):
+                    let jobs = ids.map { bench.job($0, .running) }
+                    bench.answer(
+                        call, 200,
+                        .jobs(JobList(statistics: JobStatistics(asOf: at(bench.now).wall, counts: [:]), jobs: jobs)))
                 case .job(let id): bench.answer(call, 200, .job(bench.job(id, .running)))
                 case .stop: Issue.record("nothing is to be stopped")
                 }
