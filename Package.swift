@@ -132,6 +132,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
+                "HostileProvider",
             ],
             exclude: ["independent.py"]),
     ]

@@ -101,7 +101,8 @@ struct RegularCase: Sendable, CustomTestStringConvertible {
             name: "/status 302", rule: .init([.status], .answer(302)), status: .fail, word: "redirects",
             circuit: .open),
         .init(
-            name: "no answer to anything", rule: .init([.status, .services], .late(milliseconds: 5_000)), status: .unreachable,
+            name: "no answer to anything", rule: .init([.status, .services], .late(milliseconds: 5_000)),
+            status: .unreachable,
             word: "timeout", circuit: .open),
         .init(
             name: "/status endless headers", rule: .init([.status], .endlessHeaders), status: .unreachable,

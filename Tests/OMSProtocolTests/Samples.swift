@@ -138,7 +138,8 @@ enum Samples {
                     services: [
                         ServiceDescription(
                             id: "harvest", type: "harvest", version: "1.0.0", name: "Harvest", description: "imports",
-                            tags: ["csv"], available: true, stoppable: true, dataSchemes: ["file"],
+                            tags: ["csv"], available: true, idempotency: .clientKey, cancel: .cooperative,
+                            stoppable: true, resultRetentionSeconds: 3600, safeToRunTwice: true, dataSchemes: ["file"],
                             limits: ServiceLimits(
                                 minIntervalSeconds: 1, maxTimeoutSeconds: 60, maxRunning: 2, maxQueued: 9),
                             defaults: ServiceConfig(frequency: Frequency(everySeconds: 60), timeoutSeconds: 60),

@@ -23,12 +23,12 @@ extension JobStore {
 
     // MARK: Stops that came before their submits
 
-    func bury(_ id: JobID, now: Timestamp) throws {
+    func bury(_ id: JobID, now: Timestamp, keep: Int = maximumTombstones) throws {
         try database.transaction {
             try database.run(
                 "INSERT OR REPLACE INTO tombstone (id, at) VALUES (?, ?)",
                 [.text(id.description), .int(now.milliseconds)])
-            try forgetOldest("tombstone", key: "id", keep: Self.maximumTombstones)
+            try forgetOldest("tombstone", key: "id", keep: keep)
         }
     }
 
@@ -73,14 +73,14 @@ extension JobStore {
         try database.query("SELECT epoch FROM fence WHERE tenant = ?", [.text(tenant.text)]) { $0.int(0) }.first
     }
 
-    func raise(_ tenant: TenantID, to epoch: Int64, now: Timestamp) throws {
+    func raise(_ tenant: TenantID, to epoch: Int64, now: Timestamp, keep: Int = maximumTenants) throws {
         try database.transaction {
             try database.run(
                 """
                 INSERT INTO fence (tenant, epoch, at) VALUES (?1, ?2, ?3)
                 ON CONFLICT (tenant) DO UPDATE SET epoch = max(epoch, ?2), at = ?3
                 """, [.text(tenant.text), .int(epoch), .int(now.milliseconds)])
-            try forgetOldest("fence", key: "tenant", keep: Self.maximumTenants)
+            try forgetOldest("fence", key: "tenant", keep: keep)
         }
     }
 
