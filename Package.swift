@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "GatewayService",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", argumentParser, logging,
+                "OMSModel", "OMSProtocol", "OMSRuntime", "OMSBus", "OMSCore", "Curl", "SQLite", argumentParser, logging,
             ]
         ),
         .target(
@@ -101,9 +101,20 @@ let package = Package(
             name: "reference-sp",
             dependencies: ["ReferenceProvider", "OMSModel", "OMSRuntime", argumentParser, logging]),
 
+        // A Service Provider with scripted faults, for tests only
+        .target(
+            name: "HostileProvider", dependencies: ["OMSModel", "OMSRuntime"], path: "Tests/HostileProvider"),
+        .testTarget(
+            name: "GatewayServiceTests",
+            dependencies: [
+                "GatewayService", "HostileProvider", "OMSModel", "OMSProtocol", "OMSBus", "OMSCore", "OMSRuntime",
+                "Curl",
+                logging,
+            ]),
+
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
-        .testTarget(name: "OMSProtocolTests", dependencies: ["OMSProtocol"], resources: [.copy("Golden")]),
-        .testTarget(name: "OMSCoreTests", dependencies: ["OMSCore"]),
+        .testTarget(name: "OMSProtocolTests", dependencies: ["OMSModel", "OMSProtocol"], exclude: ["Golden"]),
+        .testTarget(name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),
         .testTarget(
             name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
         .testTarget(
@@ -113,11 +124,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev", "OMSStore", "OMSAdmin",
-                "OMSBus",
-                "CSystem",
-            ]
-        ),
+                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
+            ],
+            exclude: ["independent.py"]),
     ]
 )
 

@@ -42,8 +42,14 @@ package struct CIDR: Sendable, Hashable {
 /// resolve to private addresses and odd spellings such as `0x7f.1`.
 package struct AddressPolicy: Sendable {
     package var allowedPrivate: [CIDR]
+    /// Outside the allowed private blocks only https is spoken: elsewhere anybody on the way could read the credential
+    /// and forge the answers.
+    package var requiresTLSOutside: Bool
 
-    package init(allowedPrivate: [CIDR] = []) { self.allowedPrivate = allowedPrivate }
+    package init(allowedPrivate: [CIDR] = [], requiresTLSOutside: Bool = false) {
+        self.allowedPrivate = allowedPrivate
+        self.requiresTLSOutside = requiresTLSOutside
+    }
 
     /// Loopback, private, shared (CGNAT), link-local with the clouds' metadata services, "this network", documentation,
     /// benchmarking, multicast, reserved; unspecified, unique local, the NAT64, 6to4 and Teredo ranges, which can hide
@@ -58,23 +64,26 @@ package struct AddressPolicy: Sendable {
     private static let mapped = CIDR("::ffff:0:0/96")
 
     /// - Parameter address: 4 or 16 bytes in network order.
-    package func allows(_ address: [UInt8]) -> Bool {
+    package func allows(_ address: [UInt8], overTLS: Bool = true) -> Bool {
         // An IPv4 address in IPv6 clothes is judged as what it is.
-        if let mapped = Self.mapped, mapped.contains(address) { return allows(Array(address.suffix(4))) }
+        if let mapped = Self.mapped, mapped.contains(address) {
+            return allows(Array(address.suffix(4)), overTLS: overTLS)
+        }
         guard address.count == 4 || address.count == 16 else { return false }
         if allowedPrivate.contains(where: { $0.contains(address) }) { return true }
+        if requiresTLSOutside, !overTLS { return false }
         return !Self.refused.contains { $0.contains(address) }
     }
 
-    func allows(_ address: UnsafeMutablePointer<sockaddr>) -> Bool {
+    func allows(_ address: UnsafeMutablePointer<sockaddr>, overTLS: Bool) -> Bool {
         switch Int32(address.pointee.sa_family) {
         case AF_INET:
             address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { pointer in
-                allows(withUnsafeBytes(of: pointer.pointee.sin_addr) { Array($0) })
+                allows(withUnsafeBytes(of: pointer.pointee.sin_addr) { Array($0) }, overTLS: overTLS)
             }
         case AF_INET6:
             address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { pointer in
-                allows(withUnsafeBytes(of: pointer.pointee.sin6_addr) { Array($0) })
+                allows(withUnsafeBytes(of: pointer.pointee.sin6_addr) { Array($0) }, overTLS: overTLS)
             }
         default: false
         }

@@ -169,7 +169,8 @@ final class Transfer {
     }
 
     private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
-        guard policy.allows(oms_curl_address(address)) else {
+        let isTLS = request.url.prefix(6).lowercased() == "https:"
+        guard policy.allows(oms_curl_address(address), overTLS: isTLS) else {
             isRefusedByPolicy = true
             return -1  // CURL_SOCKET_BAD
         }

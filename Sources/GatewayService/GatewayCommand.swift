@@ -11,6 +11,7 @@ import OMSRuntime
 /// ## Configuration keys
 /// - `--allow-private` (repeatable): CIDR blocks of private addresses that providers may have; none by default
 /// - `--credentials-dir`: folder with one file per credential name
+/// - `--ledger-dir`: folder of the ledger; it belongs to this gateway alone and must survive restarts
 package struct GatewayCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "sp-gateway", abstract: "Turns job commands on MQTT into REST calls to Service Providers.")
@@ -23,10 +24,23 @@ package struct GatewayCommand: AsyncParsableCommand {
     package var allowPrivate: [String] = []
     @Option(help: "Folder with one file per credential name.")
     package var credentialsDir: String?
+    @Option(help: "Folder for what must survive a restart; one gateway at a time.")
+    package var ledgerDir: String
+    @Option(help: .hidden)
+    package var crashPoint: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     package var logLevel = "info"
 
     package init() {}
+
+    /// Connections are no shared resource that one slow provider could use up: a provider gets at most 16, and the
+    /// total is beyond what the providers of one gateway need.
+    static var poolLimits: HTTPPoolConfiguration {
+        var limits = HTTPPoolConfiguration()
+        limits.maxConnectionsPerHost = 16
+        limits.maxConnections = 4_096
+        return limits
+    }
 
     package func run() async throws {
         do {
@@ -38,16 +52,26 @@ package struct GatewayCommand: AsyncParsableCommand {
                 }
                 return block
             }
+            let crash = try crashPoint.map { try CrashPoint($0) }
+            let (ledger, contents) = try Ledger.open(folder: ledgerDir)
             let (bus, credentials) = (bus, CredentialStore(directory: credentialsDir))
             try await ServiceHost.run("sp-gateway", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
                 var random = SystemRandomNumberGenerator()
                 let core = Gateway(
-                    id: node, boot: now.wall.milliseconds, release: ServiceHost.release, seed: random.next(), at: now)
-                var limits = HTTPPoolConfiguration()
-                limits.addressPolicy = AddressPolicy(allowedPrivate: blocks)
+                    id: node, boot: now.wall.milliseconds, release: ServiceHost.release, seed: random.next(),
+                    ledger: contents, at: now)
+                var limits = Self.poolLimits
+                limits.addressPolicy = AddressPolicy(allowedPrivate: blocks, requiresTLSOutside: true)
                 let pool = HTTPPool(limits)
-                let shell = GatewayShell(loop: loop, core: core, pool: pool, credentials: credentials, logger: logger)
+                let shell = GatewayShell(
+                    loop: loop, core: core, pool: pool, credentials: credentials, ledger: ledger,
+                    crashPoint: crash, logger: logger)
+                if !contents.open.isEmpty {
+                    logger.notice(
+                        "jobs of an earlier process are looked after",
+                        metadata: [LoggingKeys.count: "\(contents.open.count)"])
+                }
                 try await shell.start(bus)
                 return { await shell.stop() }
             }

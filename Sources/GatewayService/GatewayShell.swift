@@ -17,12 +17,33 @@ package actor GatewayShell {
     private let logger: Logger
     private let pool: HTTPPool
     private let credentials: CredentialStore
+    private let ledger: Ledger?
+    private var crashPoint: CrashPoint?
+    /// Effects that wait, in order, for what must be on disk before them.
+    private var held: [Batch] = []
+    private var firstHeld = 0
     private let reader = AnswerReader()
     private let encoder = JSONEncoder()
     private var bus: Bus?
     private var timer = WakeTimer()
+    /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
+    private let observer: (@Sendable (Gateway.Effect) -> Void)?
 
-    init(loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, logger: Logger) {
+    private struct Batch {
+        var effects: [Gateway.Effect]
+        var isReady: Bool
+        /// Why it could not be written: nothing of it may be sent to a provider.
+        var failure: String?
+    }
+
+    /// - Parameter ledger: nil only where nothing has to survive, as in tests of the answers.
+    init(
+        loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, ledger: Ledger?,
+        crashPoint: CrashPoint? = nil, logger: Logger, observer: (@Sendable (Gateway.Effect) -> Void)? = nil
+    ) {
+        self.ledger = ledger
+        self.crashPoint = crashPoint
+        self.observer = observer
         self.loop = loop
         self.core = core
         self.pool = pool
@@ -50,7 +71,11 @@ package actor GatewayShell {
         await bus?.close(farewell: Message(.gatewayPresence(core.id), .presence(core.presence(.offline))))
         bus = nil
         pool.shutdown()
+        ledger?.shutdown()
     }
+
+    /// An event that did not come from the bus.
+    func feed(_ event: Gateway.Event) { perform(core.receive(event, at: ServiceHost.now)) }
 
     private func received(_ event: BusEvent) {
         switch event {
@@ -61,20 +86,68 @@ package actor GatewayShell {
     }
 
     private func perform(_ effects: [Gateway.Effect]) {
-        for effect in effects {
-            switch effect {
-            case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
-            case .call(let call): make(call)
-            case .subscribe(let provider): bus?.assumeIsolated { $0.subscribe([Self.commands(for: provider)]) }
-            case .unsubscribe(let provider):
-                bus?.assumeIsolated { $0.unsubscribe([Self.commands(for: provider).filter]) }
-            case .report(let report): log(report)
-            }
-        }
+        record(effects)
         timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
             self?.assumeIsolated { shell in
                 shell.timer.fired()
                 shell.perform(shell.core.receive(.wake, at: ServiceHost.now))
+            }
+        }
+    }
+
+    /// Intent before effect: a batch with a blocking entry, and all that come after it, wait for the disk.
+    private func record(_ effects: [Gateway.Effect]) {
+        guard let ledger else { return carryOut(effects, failure: nil) }
+        let entries = effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
+        let isBlocking = entries.contains { $0.isBlocking }
+        if !isBlocking {
+            if !entries.isEmpty {
+                let logger = logger
+                ledger.write(entries) { failure in
+                    guard let failure else { return }
+                    logger.error("ledger not written", metadata: [LoggingKeys.error: "\(failure)"])
+                }
+            }
+            if held.isEmpty { return carryOut(effects, failure: nil) }
+        }
+        let number = firstHeld + held.count
+        held.append(Batch(effects: effects, isReady: !isBlocking))
+        guard isBlocking else { return }
+        let loop = loop
+        ledger.write(entries) { [weak self] failure in
+            loop.post { [weak self] in self?.assumeIsolated { $0.recorded(number, failure) } }
+        }
+    }
+
+    private func recorded(_ number: Int, _ failure: String?) {
+        if let failure {
+            logger.error("ledger not written, nothing is submitted", metadata: [LoggingKeys.error: "\(failure)"])
+        }
+        held[number - firstHeld].isReady = true
+        held[number - firstHeld].failure = failure
+        while let batch = held.first, batch.isReady {
+            held.removeFirst()
+            firstHeld += 1
+            carryOut(batch.effects, failure: batch.failure)
+        }
+    }
+
+    private func carryOut(_ effects: [Gateway.Effect], failure: String?) {
+        for effect in effects {
+            observer?(effect)
+            switch effect {
+            case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
+            case .call(let call):
+                if let failure, case .submit = call.kind {
+                    answered(call, 0, .failed(.notSent, .ledger, failure))
+                } else {
+                    make(call)
+                }
+            case .subscribe(let provider): bus?.assumeIsolated { $0.subscribe([Self.commands(for: provider)]) }
+            case .unsubscribe(let provider):
+                bus?.assumeIsolated { $0.unsubscribe([Self.commands(for: provider).filter]) }
+            case .record: break  // was taken out before
+            case .report(let report): log(report)
             }
         }
     }
@@ -91,17 +164,26 @@ package actor GatewayShell {
             // Nothing left this process: the core may try again when the credential is there.
             return answered(call, 0, .failed(.notSent, .other, "\(error)"))
         }
+        let isSubmit = if case .submit = call.kind { true } else { false }
+        if isSubmit { crashPoint?.pass(.beforeSend) }
         let began = MonotonicClock.milliseconds
         let loop = loop
         pool.start(request) { [weak self] outcome in
             let latency = Int(MonotonicClock.milliseconds - began)
             loop.post { [weak self] in
                 self?.assumeIsolated { shell in
+                    if isSubmit { shell.crashPoint?.pass(.beforeOutcome) }
                     shell.answered(call, latency, RequestBuilder.answer(outcome, to: call, reader: shell.reader))
                 }
             }
         }
+        if isSubmit, crashPoint != nil {
+            // Give libcurl's thread a moment, so that the request is on its way.
+            loop.schedule(after: .milliseconds(2)) { [weak self] in self?.assumeIsolated { $0.passAfterSend() } }
+        }
     }
+
+    private func passAfterSend() { crashPoint?.pass(.afterSend) }
 
     private func answered(_ call: ProviderCall, _ latency: Int, _ answer: ProviderAnswer) {
         logger.debug(

@@ -26,7 +26,7 @@ package struct MQTTConfiguration: Sendable {
     package var queueLimitMessages = 10_000
     package var queueLimitBytes = 32 << 20
     /// Used unless the broker announces a lower limit.
-    package var packetLimitBytes = 256 << 10
+    package var packetLimitBytes = 512 << 10
 
     /// For resolving plus connecting, again for CONNACK, and again for all SUBACKs.
     package var connectTimeout: Duration = .seconds(5)

@@ -33,12 +33,9 @@ package struct BusOptions: ParsableArguments {
         if let path = mqttPasswordFile ?? environment["OMS_MQTT_PASSWORD_FILE"] {
             password = try SecretFile.read(path, option: "--mqtt-password-file")
         }
-        var configuration = MQTTConfiguration(
+        return MQTTConfiguration(
             host: mqttHost ?? environment["OMS_MQTT_HOST"] ?? "127.0.0.1", port: port, clientID: clientID,
             username: mqttUser ?? environment["OMS_MQTT_USER"] ?? role.rawValue, password: password)
-        // Data of EnvelopeCodec.maxBytes and its packet around it.
-        configuration.packetLimitBytes = 512 << 10
-        return configuration
     }
 }
 

@@ -23,7 +23,8 @@ package struct BrokerProfile: Sendable {
     /// What docker/mosquitto/mosquitto.conf holds.
     package static let container = BrokerProfile(
         address: "0.0.0.0", port: 1883, passwordFile: "/mosquitto/secrets/passwd",
-        accessFile: "/mosquitto/config/acl", logDestination: "stdout")
+        accessFile: "/mosquitto/config/acl",
+        logDestination: "stderr")  // written at once; standard output is buffered when it is no terminal
 
     /// Twice the largest message of OMS, so that a message at its limit always fits with topic and properties.
     static let maxPacketBytes = 2 * EnvelopeCodec.maxBytes

@@ -4,13 +4,14 @@ package enum TopicDocument {
         var lines = [
             "# Topics",
             "",
-            "Made from `Sources/OMSProtocol/TopicTable.swift` by `oms contract topics`. Do not edit: a test compares it.",
+            "Made from `Sources/OMSProtocol/TopicTable.swift` by `oms contract topics`. Do not edit: "
+                + "a test compares it.",
             "",
             "Every message is one CloudEvents 1.0 JSON object (content type `\(EnvelopeCodec.contentType)`, at most "
                 + "\(EnvelopeCodec.maxBytes) bytes); `type` is in the table, `data` is the message. An empty retained "
                 + "message means: the thing is gone.",
-            "Retained topics are published at QoS 1; subscribe to them at QoS 0, as a broker silently drops what exceeds "
-                + "its queue for QoS 1.",
+            "Retained topics are published at QoS 1; subscribe to them at QoS 0, as a broker silently drops "
+                + "what exceeds its queue for QoS 1.",
             "",
             "| topic | says | type | QoS | retained | expires | from | to |",
             "|---|---|---|---|---|---|---|---|",

@@ -1,4 +1,3 @@
-import CSystem
 import Foundation
 import Glibc
 import Mosquitto
@@ -53,14 +52,15 @@ import Testing
                 try await connection.execute(script: "CREATE TABLE kept (x int); INSERT INTO kept VALUES (42)")
             }
             do {
-                try await DevEnvironment.with(options(data: path)) { _ in Issue.record("two on one folder") }
+                _ = try await DevEnvironment.with(options(data: path)) { _ in Issue.record("two on one folder") }
             } catch {
                 #expect("\(error)".contains("is in use by another 'oms dev' (process \(getpid()))"))
             }
         }
         try await DevEnvironment.with(options(data: path)) { environment in
             try await onDatabase(environment.postgresConfiguration()) { connection in
-                #expect(try await connection.query("SELECT x FROM kept").rows.first?[0] == "42")
+                let rows = try await connection.query("SELECT x FROM kept").rows
+                #expect(rows.first?[0] == "42")
             }
         }
     }
@@ -74,7 +74,8 @@ import Testing
                 } catch let error as PostgresError {
                     #expect(error.sqlState == "25006")  // read-only transaction
                 }
-                #expect(try await connection.query("SHOW statement_timeout").rows.first?[0] != nil)
+                let rows = try await connection.query("SHOW search_path").rows
+                #expect(rows.first?[0] == "report")
             }
         }
     }
@@ -89,47 +90,6 @@ import Testing
             #expect(environment.mqttPort == port)
             #expect(await environment.supervisor.restarts(of: "mosquitto") == 1)
         }
-    }
-
-    /// kill -9 of the supervisor: the kernel and PostgreSQL's own rules must end everything.
-    @Test func killingTheSupervisorLeavesNoProcessBehind() async throws {
-        let path = "/tmp/oms-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-        let logs = try DataFolder(nil)
-        defer {
-            try? FileManager.default.removeItem(atPath: path)
-            logs.unlock()
-            logs.remove()
-        }
-        let loop = EventLoop(name: "supervisor")
-        let supervisor = ProcessSupervisor(loop: loop)
-        var spec = ChildSpec(
-            name: "oms", executable: try Executables.own("oms"), arguments: ["dev", "--servers-only", "--data", path],
-            logFile: logs.log("oms"))
-        spec.restart = .never
-        try await supervisor.start(spec)
-        let isReady = try await Attempts.until(deadline: .seconds(60)) {
-            (DataFolder.read(path + "/oms-dev.json") ?? "").contains("\"state\" : \"ready\"") ? true : nil
-        }
-        #expect(isReady == true, "\(DataFolder.read(spec.logFile) ?? "")")
-
-        let children = try Self.pids(ofProcessesNaming: path)
-        #expect(children.count >= 3)  // oms, mosquitto, postgres; PostgreSQL's workers name no folder
-        let workers = Self.descendants(of: children)
-        let watched = (children.union(workers)).compactMap { pid -> (pid: Int32, descriptor: Int32)? in
-            let descriptor = oms_pidfd_open(pid)
-            return descriptor >= 0 ? (pid, descriptor) : nil
-        }
-        #expect(watched.count >= 7)
-        await supervisor.kill("oms", SIGKILL)
-        let deadline = MonotonicClock.milliseconds + 5_000
-        for (pid, descriptor) in watched {
-            var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let count = poll(&polled, 1, Int32(max(0, deadline - MonotonicClock.milliseconds)))
-            #expect(count == 1, "process \(pid) survived")
-            close(descriptor)
-        }
-        await supervisor.stopAll()
-        loop.shutdown()
     }
 
     // MARK: Helpers
@@ -170,21 +130,76 @@ import Testing
         await connection.close()
         HelperThread.run(name: "end") { thread.shutdown() }
     }
+}
 
-    private static func allPIDs() -> [Int32] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+/// What an operator reads when something is missing or broken.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct FailureSentenceTests {
+    /// A folder with shell scripts in place of our programs.
+    private func programs(_ script: String) throws -> DataFolder {
+        let folder = try DataFolder(nil)
+        for name in ["oms-registry", "sp-gateway", "wm-fleet", "reference-sp"] {
+            try folder.write("#!/bin/sh\n\(script)\n", to: name, mode: 0o755)
+        }
+        return folder
     }
 
-    private static func pids(ofProcessesNaming path: String) throws -> Set<Int32> {
-        Set(allPIDs().filter { (DataFolder.read("/proc/\($0)/cmdline") ?? "").contains(path) })
+    private func failure(_ change: (inout DevOptions) -> Void) async -> String {
+        var options = DevOptions()
+        change(&options)
+        do {
+            try await DevEnvironment.with(options) { _ in Issue.record("it started") }
+            return ""
+        } catch {
+            return "\(error)"
+        }
     }
 
-    private static func descendants(of parents: Set<Int32>) -> Set<Int32> {
-        Set(
-            allPIDs().filter { pid in
-                let fields =
-                    (DataFolder.read("/proc/\(pid)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
-                return fields.count > 1 && Int32(fields[1]).map(parents.contains) == true
-            })
+    @Test func aServiceThatKeepsCrashingIsNamedWithItsLastWords() async throws {
+        let folder = try programs("echo 'no such table: moon' >&2; exit 7")
+        let data = folder.file("data")
+        let sentence = await failure {
+            $0.binaryFolder = folder.path
+            $0.dataFolder = data
+        }
+        #expect(
+            sentence == "oms-registry died 3 times while starting (exit code 7); its last words: no such table: moon; "
+                + "all of them: \(data)/logs/oms-registry.log")
+        folder.unlock()
+        folder.remove()
+    }
+
+    @Test func aMissingProgramIsNamed() async {
+        let sentence = await failure { $0.binaryFolder = "/nowhere" }
+        #expect(sentence.hasPrefix("the program oms-registry is not in /nowhere; build it with"))
+    }
+
+    @Test func aMissingExampleIsNamed() async throws {
+        let folder = try programs("exit 0")
+        let sentence = await failure {
+            $0.binaryFolder = folder.path
+            $0.extent = .demo
+            $0.exampleFolder = "/nowhere"
+        }
+        #expect(sentence.hasPrefix("the example folder /nowhere has no readable folder 'data'"))
+        folder.unlock()
+        folder.remove()
+    }
+
+    @Test func aTakenPortIsNamed() async throws {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, size) == 0 && listen(listener, 1) == 0 && getsockname(listener, $0, &size) == 0
+            }
+        }
+        #expect(isListening)
+        let port = Int(UInt16(bigEndian: address.sin_port))
+        let sentence = await failure { $0.mqttPort = port }
+        #expect(sentence.hasPrefix("port \(port) of 127.0.0.1 is taken"))
     }
 }

@@ -64,7 +64,8 @@ import Testing
 
     @Test func answersOfTheRegistryAreMappedBackToLines() throws {
         let text =
-            "kind: Tenant\nname: men\nspec:\n  scenarios: [a]\n---\nkind: Tenant\nname: women\nspec:\n  scenarios: [b]\n"
+            "kind: Tenant\nname: men\nspec:\n  scenarios: [a]\n---\n"
+            + "kind: Tenant\nname: women\nspec:\n  scenarios: [b]\n"
         let documents = try DeclaredDocuments(files: [read(text)])
         let errors = [FieldError(pointer: "/documents/1/spec/scenarios/0", detail: "scenario 'b' is unknown")]
         #expect(documents.sentence(errors) == "x.yaml:9: /spec/scenarios/0: scenario 'b' is unknown")

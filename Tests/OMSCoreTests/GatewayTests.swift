@@ -6,13 +6,15 @@ import Testing
 
 /// A gateway with one attached, healthy provider, and a provider's answers made by hand.
 struct GatewayBench {
-    var gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, at: at(0))
+    var gateway: Gateway
     var calls: [ProviderCall] = []
     var events: [JobEvent] = []
     var health: [Health] = []
+    var records: [LedgerEntry] = []
     var now: Int64 = 0
 
-    init(maxRunning: Int = 8) {
+    init(maxRunning: Int = 8, ledger: LedgerContents = LedgerContents()) {
+        gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, ledger: ledger, at: at(0))
         feed(
             .received(
                 Message(
@@ -44,6 +46,7 @@ struct GatewayBench {
             case .publish(let message):
                 if case .jobEvent(let event) = message.payload { events.append(event) }
                 if case .health(let report) = message.payload { health.append(report) }
+            case .record(let entry): records.append(entry)
             case .subscribe, .unsubscribe, .report: break
             }
         }
@@ -437,5 +440,57 @@ struct GatewayTests {
         bench.answer(call, 201, .job(job))
         #expect(bench.events.last?.state == .failed)
         #expect(bench.events.last?.error?.detail?.contains("by reference") == true)
+    }
+
+    @Test("the intent is recorded before the first submit, once, and the end after it")
+    func ledger() {
+        var bench = GatewayBench()
+        let call = submitted(&bench)
+        #expect(bench.records.map { if case .intent(let job) = $0 { job.request.id } else { nil } } == [nil, id])
+        #expect(bench.records[0] == .fence("men", 1))
+        bench.answer(call, 503, problem)
+        bench.pass(2_000)
+        let second = bench.take()!
+        bench.answer(second, 201, .job(bench.job(id, .running)))
+        bench.gateway.apply(bench.job(id, .succeeded, revision: 2), to: bench.gateway.jobs[id]!, at: at(10))
+        bench.feed(.wake)
+        #expect(Array(bench.records.dropFirst(2)) == [.acknowledged(id), .ended(id, .succeeded)])
+    }
+
+    @Test("an intent that cannot be written is no failure of the provider, and is tried again")
+    func ledgerFails() {
+        var bench = GatewayBench()
+        bench.fail(submitted(&bench), .notSent, .ledger)
+        #expect(bench.health.last?.status == .pass)
+        #expect(bench.events.last?.state == .submitting)
+        bench.pass(2_000)
+        #expect(bench.take() != nil)
+    }
+
+    @Test("after a death every intent is read before anything else; fences stand")
+    func restart() {
+        let request = JobRequest(
+            id: id, service: "harvest", tenant: "men", config: ServiceConfig(), deadline: at(600_000).wall,
+            labels: ["run_id": "r"])
+        var bench = GatewayBench(
+            ledger: LedgerContents(
+                fences: ["men": 3],
+                open: [LedgerJob(tenant: "men", provider: "alpha", epoch: 3, request: request)]))
+        bench.command(.submit, jobID(7), epoch: 2)
+        #expect(slug(bench.events.last) == "stale-epoch")
+        bench.feed(.wake)
+        let read = bench.take()
+        #expect(read?.kind == .job(id), "never a blind submit")
+        // The Work Manager asks for the same submit again meanwhile.
+        bench.command(.submit, id, epoch: 3)
+        #expect(bench.take() == nil)
+        bench.answer(read!, 404, problem)
+        bench.pass(2_100)
+        bench.answer(bench.take()!, 404, problem)
+        bench.pass(1_500)
+        guard case .submit? = bench.take()?.kind else {
+            Issue.record("proven absent, it may be sent")
+            return
+        }
     }
 }

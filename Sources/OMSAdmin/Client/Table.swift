@@ -10,6 +10,9 @@ enum Table {
         "code", "text", "why", "run", "job", "attempt", "progress", "epoch", "generation", "due", "started", "finished",
     ]
 
+    /// Nested values are for `-o json`; a table shows how they begin.
+    private static let maxNested = 60
+
     static func render(_ rows: [JSONValue]) -> String {
         let objects = rows.compactMap(\.objectValue)
         guard !objects.isEmpty else { return "(none)" }
@@ -37,7 +40,9 @@ enum Table {
         case .bool(let flag)?: return flag ? "yes" : "no"
         case .int(let number)?: return "\(number)"
         case .double(let number)?: return "\(number)"
-        case .array?, .object?: return JSONText.render(value ?? .null, pretty: false)
+        case .array?, .object?:
+            let text = JSONText.render(value ?? .null, pretty: false)
+            return text.count <= maxNested ? text : text.prefix(maxNested) + "..."
         }
     }
 }

@@ -9,7 +9,7 @@ struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dev",
         abstract:
-            "Runs a whole OMS on this machine: private PostgreSQL and Mosquitto, the services, with --demo also providers.",
+            "Runs a whole OMS here: private PostgreSQL and Mosquitto, the services, with --demo also providers.",
         discussion: """
             Everything listens on 127.0.0.1 only and lives in one data folder. Ctrl-C stops it in order; even kill -9 \
             leaves no process behind.

@@ -37,7 +37,9 @@ package struct YAMLFile: Sendable {
         self.path = path
         documents = []
         do {
-            for node in try Yams.compose_all(yaml: text) {
+            // Not `compose_all`, whose sequence ends quietly at the first error.
+            let parser = try Yams.Parser(yaml: text)
+            while let node = try parser.nextRoot() {
                 if case .scalar(let scalar) = node, scalar.string.isEmpty { continue }  // an empty document
                 var reader = NodeReader(path: path, variables: variables)
                 let value = try reader.value(of: node, at: "", depth: 0)
@@ -55,7 +57,8 @@ package struct YAMLFile: Sendable {
             return "\(path):\(mark.line): not valid YAML: \(problem) (column \(mark.column))"
         case .duplicatedKeysInMapping(let duplicates, let context):
             return
-                "\(path):\(context.mark.line): the key '\(duplicates.joined(separator: "', '"))' stands there twice; keep one"
+                "\(path):\(context.mark.line): the key '\(duplicates.joined(separator: "', '"))' "
+                + "stands there twice; keep one"
         case .no, .memory, .reader, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
             return "\(path):1: not valid YAML: \(error)"
         }
@@ -81,7 +84,8 @@ private struct NodeReader {
         let line = node.mark?.line ?? 1
         guard lines.count < Self.maxNodes, depth < Self.maxDepth else {
             throw DevError(
-                "\(path):\(line): too many or too deeply nested values (at most \(Self.maxNodes), \(Self.maxDepth) deep)"
+                "\(path):\(line): too many values, or too deeply nested "
+                    + "(at most \(Self.maxNodes), \(Self.maxDepth) deep)"
             )
         }
         lines[pointer] = lines[pointer] ?? line
@@ -115,7 +119,8 @@ private struct NodeReader {
     ) throws -> JSONValue {
         let text = try Substitution.fill(scalar.string, variables) { name in
             DevError(
-                "\(path):\(line): the variable \(name) is not set; set it in the environment, or write $${\(name)} for the text itself"
+                "\(path):\(line): the variable \(name) is not set; "
+                    + "set it in the environment, or write $${\(name)} for the text itself"
             )
         }
         guard scalar.style == .plain || scalar.style == .any else { return .string(text) }

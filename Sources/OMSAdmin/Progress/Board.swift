@@ -18,6 +18,8 @@ package struct Board: Sendable {
         var state: WMState?
         var services: [ServiceID: Service] = [:]
         var waiting: [Reason] = []
+        /// The registry's latest word on it.
+        var note: String?
     }
 
     private(set) var tenants: [TenantID: Tenant] = [:]
@@ -62,6 +64,12 @@ package struct Board: Sendable {
             providers[provider] = health
             if before == health.status { return [] }
             return ["provider \(provider): \(health.status.rawValue)" + (health.error?.detail.map { " (\($0))" } ?? "")]
+        case (.event, .event(let event)) where event.kind.hasPrefix("tenant."):
+            if let tenant = event.tenant { tenants[tenant, default: Tenant()].note = event.text }
+            return [event.text]
+        // What the topics themselves tell comes from them: the registry's word for it may be missing or late.
+        case (.event, .event(let event)) where event.kind == "wm.active" || event.kind.hasPrefix("provider."):
+            return []
         case (.event, .event(let event)): return [event.text]
         default: return []
         }
@@ -110,7 +118,8 @@ package struct Board: Sendable {
                     view.last.map { "\($0.state.rawValue) \($0.finished.description.dropFirst(11).prefix(8))" }
                     ?? "no result yet"
                 var now = view.running.sorted { $0.key < $1.key }.map { entry in
-                    "\(entry.value.provider) \(entry.value.progress.map { "\(Int($0)) %" } ?? entry.value.state.rawValue)"
+                    let how = entry.value.progress.map { "\(Int($0)) %" } ?? entry.value.state.rawValue
+                    return "\(entry.value.provider) \(how)"
                 }.joined(separator: ", ")
                 if now.isEmpty { now = reasons["service/\(service)"] ?? "" }
                 lines.append("  \(padded(service.text, 18)) \(padded(last, 22)) \(now)")
@@ -127,7 +136,9 @@ package struct Board: Sendable {
 
     /// Why a service has nothing to show, as far as an onlooker can tell.
     func excuse(_ tenant: TenantID, _ service: ServiceID) -> String {
-        guard let view = tenants[tenant], let state = view.state else { return "its Work Manager has not started" }
+        guard let view = tenants[tenant], let state = view.state else {
+            return "its Work Manager has not started" + (tenants[tenant]?.note.map { " (\($0))" } ?? "")
+        }
         if state.state != .active { return "its Work Manager is \(state.state.rawValue)" }
         if let running = view.services[service]?.running.values.first {
             return "still \(running.state.rawValue) on \(running.provider)"

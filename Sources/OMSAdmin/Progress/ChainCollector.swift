@@ -3,8 +3,8 @@ package import OMSProtocol
 
 /// Waits until each tenant has succeeded results of all its services that belong together.
 ///
-/// A service with `after` carries the latest due time of what it waited for. So results of one chain share the due time,
-/// while those of the next round, which may already have replaced a retained result, have a later one.
+/// A service with `after` carries the latest due time of what it waited for. So results of one chain share it, while
+/// those of the next round, which may already have replaced a retained result, have a later one.
 package struct ChainCollector: Sendable {
     package private(set) var expected: [TenantID: [ServiceID: [ServiceID]]] = [:]
     private var results: [TenantID: [ServiceID: [ServiceResult]]] = [:]

@@ -7,7 +7,8 @@ enum ResultText {
 
     static func render(_ result: ServiceResult) -> String {
         var lines = [
-            "\(result.service) (\(result.type)): \(result.state.rawValue), finished \(result.finished), due \(result.due)",
+            "\(result.service) (\(result.type)): \(result.state.rawValue), "
+                + "finished \(result.finished), due \(result.due)",
             "providers: "
                 + result.providers.map { contribution in
                     "\(contribution.provider) \(contribution.outcome.rawValue)"
@@ -21,7 +22,7 @@ enum ResultText {
                 lines += Table.render(Array(rows.prefix(maxRows))).split(separator: "\n").map { "  \($0)" }
                 if rows.count > maxRows { lines.append("  ... and \(rows.count - maxRows) more") }
             } else {
-                lines.append("\(name): \(Table.cell(value))")
+                lines.append("\(name): \(value.stringValue ?? JSONText.render(value, pretty: false))")
             }
         }
         return lines.joined(separator: "\n")

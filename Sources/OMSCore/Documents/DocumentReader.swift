@@ -45,6 +45,7 @@ package enum DocumentReader {
             credential: reader.string("credential"),
             pollSeconds: reader.int("poll_s", in: 1...3600),
             maxRunning: reader.int("max_running", in: 1...10_000),
+            maxSubmitsPerSecond: reader.int("max_submits_per_s", in: 1...1_000),
             description: reader.string("description"))
         reader.finish()
         return spec

@@ -27,13 +27,22 @@ package struct AnswerReader {
     }
 
     private func content(_ kind: ProviderCall.Kind, _ body: [UInt8]) -> ProviderAnswer.Body {
+        if let fault = Self.excess(body) { return .malformed(fault) }
         let data = Data(body)
         do {
             switch kind {
-            case .services: return .services(try decoder.decode(ServiceList.self, from: data))
+            case .services:
+                let list = try decoder.decode(ServiceList.self, from: data)
+                guard body.count <= Self.maxCatalogBytes else {
+                    return .malformed("a catalogue of \(body.count) bytes; at most \(Self.maxCatalogBytes)")
+                }
+                return .services(list)
             case .status: return .status(try decoder.decode(ProviderStatus.self, from: data))
             case .sweep:
                 var list = try decoder.decode(JobList.self, from: data)
+                guard list.jobs.count <= Self.maxPageItems else {
+                    return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")
+                }
                 for index in list.jobs.indices { list.jobs[index].error = list.jobs[index].error.map(foreign) }
                 return .jobs(list)
             case .job(let id), .stop(let id, _): return try job(data, id)
@@ -52,6 +61,39 @@ package struct AnswerReader {
         return .job(job)
     }
 
+    /// A catalogue travels in one message of at most 256 KiB.
+    private static let maxCatalogBytes = 200_000
+    private static let maxPageItems = 1_000
+    private static let maxDepth = 32
+
+    /// Says what is wrong with the outer form, before any parser recurses into it.
+    static func excess(_ body: [UInt8]) -> String? {
+        var depth = 0
+        var inString = false
+        var isEscaped = false
+        for byte in body {
+            if inString {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): inString = true
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                if depth > maxDepth { return "nested deeper than \(maxDepth) levels" }
+            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+            default: break
+            }
+        }
+        return nil
+    }
+
     /// `stale-epoch` is the gateway's own word, on which a Work Manager ends itself: in a provider's mouth it is another
     /// one, or any provider could end the Work Managers of its tenants.
     private func foreign(_ problem: Problem) -> Problem {
@@ -63,7 +105,7 @@ package struct AnswerReader {
 
     /// A body that is no problem+json is wrapped: its first 512 bytes become the detail.
     private func problem(_ status: Int, _ body: [UInt8]) -> Problem {
-        if var problem = try? decoder.decode(Problem.self, from: Data(body)) {
+        if Self.excess(body) == nil, var problem = try? decoder.decode(Problem.self, from: Data(body)) {
             problem.status = status
             return foreign(problem)
         }

@@ -12,7 +12,9 @@ struct Door: Sendable {
     var circuit: Health.Circuit = .closed
     var failures = 0
     var error: Problem?
+    /// A broken rule that did not keep the provider from answering, shown for a while after it was last seen.
     var warning: Problem?
+    var warningEnds: Int64 = 0
     var report: ProviderStatus?
     var latency: Int?
     var checked: Timestamp?
@@ -26,6 +28,18 @@ struct Door: Sendable {
     /// Highest `updated` seen, less two seconds.
     var watermark: Timestamp?
     var sweepPages = 0
+    var failedSweeps = 0
+
+    /// Retries that the provider may still be burdened with: each first submit earns a fifth of one, so that an outage
+    /// makes no storm.
+    private var retryBudget = Door.maxRetryBudget
+    static let maxRetryBudget = 20.0
+    static let retriesPerSubmit = 0.2
+
+    /// When the next submit may go out, with `max_submits_per_s`.
+    private var nextSubmit: Int64 = 0
+    /// When the page under way was asked for.
+    var sweepBegan: Int64 = 0
 
     /// Nothing is submitted before then: the provider asked for quiet.
     var throttledUntil: Int64 = 0
@@ -41,10 +55,10 @@ struct Door: Sendable {
 
     static let maxWaiting = 20_000
     static let openAfterFailures = 5
-    static let probeMilliseconds: Int64 = 5_000
-    static let servicesMilliseconds: Int64 = 30_000
+    let timing: GatewayTiming
 
-    init(provider: ProviderID, spec: ProviderSpec, version: Int) {
+    init(provider: ProviderID, spec: ProviderSpec, version: Int, timing: GatewayTiming) {
+        self.timing = timing
         self.provider = provider
         self.spec = spec
         self.version = version
@@ -77,7 +91,33 @@ struct Door: Sendable {
     }
 
     func maySubmit(at now: Moment) -> Bool {
-        circuit == .closed && now.monotonic >= throttledUntil && occupied.count < limit && waitingCount > 0
+        circuit == .closed && now.monotonic >= submitFrom && occupied.count < limit && waitingCount > 0
+    }
+
+    /// Nothing goes out before then (monotonic).
+    var submitFrom: Int64 { max(throttledUntil, nextSubmit) }
+
+    mutating func submitted(isRetry: Bool, at now: Moment) {
+        if !isRetry { retryBudget = min(Self.maxRetryBudget, retryBudget + Self.retriesPerSubmit) }
+        if let rate = spec.maxSubmitsPerSecond {
+            nextSubmit = max(nextSubmit, now.monotonic - 1_000) + Int64(1_000 / max(1, rate))
+        }
+    }
+
+    /// - Returns: whether there was a retry left; without one the job waits longer.
+    mutating func spendRetry() -> Bool {
+        guard retryBudget >= 1 else {
+            retryBudget = min(1, retryBudget + 0.1)  // a trickle, so that a quiet provider is tried again
+            return false
+        }
+        retryBudget -= 1
+        return true
+    }
+
+    /// An open job that neither the sweep nor an answer mentioned for so long is read by itself; sooner where the
+    /// provider forgets sooner, so that results are claimed in time.
+    var quietMilliseconds: Int64 {
+        min(timing.quietMilliseconds, Int64(max(2, report?.retentionSeconds ?? 86_400)) * 500)
     }
 
     /// The first job in flight begins the sweep, soon: short jobs end within a poll interval.
@@ -101,14 +141,17 @@ struct Door: Sendable {
         let before = (status, circuit, error)
         checked = now.wall
         switch sign {
+        case .none: break
         case .good:
             failures = 0
             error = nil
+            if now.monotonic >= warningEnds { warning = nil }
             if circuit != .closed { circuit = .closed }
             status = report.map { Health.Status($0.status) } ?? .pass
             if warning != nil, status == .pass { status = .warn }
         case .warning(let problem):
             warning = problem
+            warningEnds = now.monotonic + 12 * timing.probeMilliseconds
             failures = 0
             if status == .pass || status == .unknown { status = .warn }
         case .failure(let problem):
@@ -131,7 +174,7 @@ struct Door: Sendable {
 
     private mutating func open(at now: Moment) {
         circuit = .open
-        nextStatus = now.monotonic + Self.probeMilliseconds
+        nextStatus = now.monotonic + timing.probeMilliseconds
     }
 
     func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {

@@ -77,7 +77,7 @@ extension Gateway {
         if changed { publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event)) }
     }
 
-    private mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, at now: Moment) {
+    mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, at now: Moment) {
         var job = job
         job.state = .unknown
         job.error = problem
@@ -107,7 +107,7 @@ extension Gateway {
             }
             // Twice, two seconds apart: an answer may come from a replica that has not seen it yet.
             if job.absences < 2 {
-                job.next = (.read, now.monotonic + 2_000)
+                job.next = (.read, now.monotonic + timing.absenceMilliseconds)
                 jobs[id] = job
             } else if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
@@ -154,12 +154,17 @@ extension Gateway {
             // It cannot be stopped: it runs to its own end, and the sweep sees it.
             job.error = problem
             job.stop = nil
-            job.next = (.read, now.monotonic + 2_000)
+            job.next = (.read, now.monotonic + timing.absenceMilliseconds)
             jobs[id] = job
         case .waits(let problem, let seconds):
             job.attempts += 1
             job.error = problem
             job.next = (.stop, backoff(job.attempts, afterSeconds: seconds, at: now))
+            let isOverdue = job.stopUntil.map { now.monotonic >= $0 } ?? false
+            if isOverdue, job.state != .unknown {
+                job.state = .unknown
+                publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
+            }
             jobs[id] = job
         }
     }

@@ -15,7 +15,7 @@ extension Gateway {
                         error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)")))
             )
         }
-        fences[tenant] = command.epoch
+        raiseFence(of: tenant, to: command.epoch)
         guard doors[provider] != nil else { return }
         if var job = jobs[command.job] {
             job.epoch = command.epoch
@@ -61,6 +61,7 @@ extension Gateway {
     private func requestStop(_ job: inout GatewayJob, _ command: JobCommand, at now: Moment) {
         guard job.stop == nil else { return }
         job.stop = JobAction(action: "stop", graceSeconds: command.graceSeconds, reason: command.reason)
+        job.stopUntil = now.monotonic + Int64(command.graceSeconds ?? 0) * 1000 + Self.stopPatienceMilliseconds
         job.next = (.stop, now.monotonic)
     }
 
@@ -76,7 +77,14 @@ extension Gateway {
         if job.state == .submitting, let deadline = job.request?.deadline, now.wall >= deadline {
             return passDeadline(job, at: now)
         }
-        if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= Self.quietMilliseconds {
+        if job.acknowledged || job.state == .unknown,
+            now.monotonic - job.lastHeard >= timing.lostAfterMilliseconds
+        {
+            let waited = job.error?.detail.map { "; last: \($0)" } ?? ""
+            return end(
+                job, as: .lost, Problem(.providerForgot, "it could not be observed for too long\(waited)"), at: now)
+        }
+        if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= door.quietMilliseconds {
             job.next = (.read, now.monotonic)
         }
         guard let next = job.next, now.monotonic >= next.at, door.circuit == .closed else {
@@ -85,6 +93,11 @@ extension Gateway {
         }
         switch next.step {
         case .submit:
+            if job.attempts > 0, doors[job.provider]?.spendRetry() == false {
+                job.next = (.submit, now.monotonic + 1_000)
+                jobs[id] = job
+                return
+            }
             // Back into the row: a repetition waits its turn like everybody.
             job.next = nil
             jobs[id] = job
@@ -121,6 +134,13 @@ extension Gateway {
                 passDeadline(job, at: now)
                 continue
             }
+            if !job.isRecorded {
+                job.isRecorded = true
+                effects.append(
+                    .record(
+                        .intent(LedgerJob(tenant: job.tenant, provider: provider, epoch: job.epoch, request: request))))
+            }
+            doors[provider]?.submitted(isRetry: job.attempts > 0, at: now)
             job.attempts += 1
             job.inFlight = .submit
             job.next = nil
@@ -164,6 +184,7 @@ extension Gateway {
             if job.endedAt == nil {
                 job.endedAt = now.monotonic
                 ended.append(job.id)
+                if job.isRecorded { effects.append(.record(.ended(job.id, job.state))) }
             }
         }
         jobs[job.id] = job
@@ -171,6 +192,7 @@ extension Gateway {
 
     mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {
         var job = job
+        if job.isRecorded, !job.acknowledged { effects.append(.record(.acknowledged(job.id))) }
         let applied = job.apply(report, at: now)
         if job.stop == nil || job.state == .stopping { job.next = nil }
         doors[job.provider]?.beginSweeping(from: report.updated, at: now)

@@ -20,6 +20,7 @@ extension Gateway {
         if let since = doors[provider]?.watermark, !door.sweepInFlight, now.monotonic >= door.nextSweep {
             doors[provider]?.sweepInFlight = true
             doors[provider]?.sweepPages = 0
+            doors[provider]?.sweepBegan = now.monotonic
             call(.sweep(since: since, pageToken: nil), door)
         }
         submitWaiting(provider, at: now)
@@ -27,7 +28,7 @@ extension Gateway {
 
     mutating func tookCatalog(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
         doors[provider]?.servicesInFlight = false
-        doors[provider]?.nextServices = now.monotonic + Door.servicesMilliseconds
+        doors[provider]?.nextServices = now.monotonic + timing.servicesMilliseconds
         if case .answered(_, _, let etag, .services(let list)) = answer {
             doors[provider]?.catalog = Catalog(
                 gateway: id, fetched: now.wall, etag: etag, stale: false, services: list.services)
@@ -37,7 +38,7 @@ extension Gateway {
             return
         } else {
             // The old catalogue stands, marked stale; ask again sooner.
-            doors[provider]?.nextServices = now.monotonic + 2_000
+            doors[provider]?.nextServices = now.monotonic + min(2_000, timing.servicesMilliseconds)
             guard doors[provider]?.catalog?.stale == false else { return }
             doors[provider]?.catalog?.stale = true
         }
@@ -48,11 +49,12 @@ extension Gateway {
         doors[provider]?.statusInFlight = false
         // Soon again while something is wrong or nothing is known, else at leisure.
         let healthy = doors[provider]?.failures == 0
-        doors[provider]?.nextStatus = now.monotonic + (healthy ? Door.probeMilliseconds : 1_000)
+        doors[provider]?.nextStatus =
+            now.monotonic + (healthy ? timing.probeMilliseconds : min(1_000, timing.probeMilliseconds))
         guard case .answered(_, _, _, .status(let report)) = answer else {
             if doors[provider]?.circuit != .closed {
                 doors[provider]?.circuit = .open
-                doors[provider]?.nextStatus = now.monotonic + Door.probeMilliseconds
+                doors[provider]?.nextStatus = now.monotonic + timing.probeMilliseconds
             }
             return
         }
@@ -74,13 +76,18 @@ extension Gateway {
     ) {
         doors[provider]?.sweepInFlight = false
         doors[provider]?.scheduleSweep(at: now)
-        guard case .sweep(let since, _) = kind, case .answered(_, let retryAfter, _, let body) = answer else { return }
-        guard case .jobs(let list) = body else {
-            if let retryAfter { doors[provider]?.nextSweep = now.monotonic + Int64(retryAfter) * 1000 }
-            return
+        guard case .sweep(let since, _) = kind, case .answered(_, _, _, .jobs(let list)) = answer else {
+            return sweepFailed(provider, answer, at: now)
         }
+        doors[provider]?.failedSweeps = 0
         for report in list.jobs {
             guard let job = jobs[report.id], job.provider == provider, job.inFlight == nil else { continue }
+            // Another answer about it overtook this page: an old revision in here is no broken promise.
+            if let known = job.providerRevision, report.revision < known,
+                job.lastHeard >= doors[provider]?.sweepBegan ?? 0
+            {
+                continue
+            }
             apply(report, to: job, at: now)
         }
         if let newest = list.jobs.map(\.updated).max()?.advanced(bySeconds: -2),
@@ -92,10 +99,33 @@ extension Gateway {
         // to the question that it came from, so `since` stays.
         if let token = list.nextPageToken, let door = doors[provider], door.sweepPages < Self.maxSweepPages {
             doors[provider]?.sweepPages += 1
+            doors[provider]?.sweepBegan = now.monotonic
             doors[provider]?.sweepInFlight = true
             call(.sweep(since: since, pageToken: token), door)
         }
     }
 
     private static var maxSweepPages: Int { 50 }
+
+    /// Three sweeps without a list: nobody can say how the jobs there are.
+    private mutating func sweepFailed(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
+        guard var door = doors[provider] else { return }
+        if case .answered(_, let retryAfter?, _, _) = answer {
+            door.nextSweep = now.monotonic + Int64(retryAfter) * 1000
+        }
+        door.failedSweeps += 1
+        doors[provider] = door
+        guard door.failedSweeps == Self.sweepsUntilUnknown else { return }
+        let problem: Problem
+        switch answer {
+        case .failed(_, let fault, let text): problem = Problem(.providerUnreachable, "\(fault.rawValue): \(text)")
+        case .answered(let status, _, _, let body): problem = body.problem(status)
+        }
+        for id in door.occupied.sorted() {
+            guard let job = jobs[id], job.acknowledged, job.state != .unknown, job.inFlight == nil else { continue }
+            becomeUnknown(job, problem, at: now)
+        }
+    }
+
+    private static var sweepsUntilUnknown: Int { 3 }
 }

@@ -17,6 +17,8 @@ package struct Gateway: Sendable {
         /// Hear the job commands of an attached provider.
         case subscribe(ProviderID)
         case unsubscribe(ProviderID)
+        /// To be on disk before any other effect of the same batch, if it is blocking.
+        case record(LedgerEntry)
         case report(Report)
     }
 
@@ -34,6 +36,7 @@ package struct Gateway: Sendable {
     package let boot: Int64
     let release: String
     let since: Timestamp
+    let timing: GatewayTiming
 
     var doors: [ProviderID: Door] = [:]
     var jobs: [JobID: GatewayJob] = [:]
@@ -48,15 +51,32 @@ package struct Gateway: Sendable {
 
     static let maxEnded = 20_000
     static let keepEndedMilliseconds: Int64 = 3_600_000
-    /// An open job that neither the sweep nor an answer mentioned for so long is read by itself.
-    static let quietMilliseconds: Int64 = 30_000
+    /// How long a stop is repeated beyond its grace before the job counts as unknown.
+    static let stopPatienceMilliseconds: Int64 = 60_000
 
-    package init(id: NodeID, boot: Int64, release: String, seed: UInt64, at now: Moment) {
+    /// - Parameter ledger: what an earlier process of this gateway left.
+    package init(
+        id: NodeID, boot: Int64, release: String, seed: UInt64, timing: GatewayTiming = GatewayTiming(),
+        ledger: LedgerContents = LedgerContents(), at now: Moment
+    ) {
+        self.timing = timing
         self.id = id
         self.boot = boot
         self.release = release
         since = now.wall
         generator = SplitMix64(seed: seed)
+        fences = ledger.fences
+        for entry in ledger.open {
+            // It may have been sent or not: unknown until the provider has been asked.
+            var job = GatewayJob(
+                id: entry.request.id, tenant: entry.tenant, provider: entry.provider, epoch: entry.epoch,
+                request: entry.request, state: .unknown, at: now)
+            job.acknowledged = entry.acknowledged
+            job.maybeSent = true
+            job.isRecorded = true
+            job.next = (.read, now.monotonic)
+            jobs[job.id] = job
+        }
     }
 
     package func presence(_ state: Presence.State) -> Presence {
@@ -85,7 +105,7 @@ package struct Gateway: Sendable {
             if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
             if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
             if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed {
-                next = min(next, door.throttledUntil)
+                next = min(next, door.submitFrom)
             }
         }
         for job in jobs.values where !job.state.isTerminal && job.inFlight == nil {
@@ -102,7 +122,7 @@ package struct Gateway: Sendable {
         switch (message.topic, message.payload) {
         case (.gatewayControl(id), .gatewayControl(let control)): obey(control, at: now)
         case (.wmEpoch(let tenant), .wmEpoch(let epoch)):
-            fences[tenant] = max(fences[tenant] ?? 0, epoch.epoch)
+            raiseFence(of: tenant, to: epoch.epoch)
         case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
             obey(command, of: tenant, at: provider, now)
         case (.gatewayPresence(id), .presence(let presence)):
@@ -121,7 +141,10 @@ package struct Gateway: Sendable {
                 return acknowledge(control, Problem(.badRequest, "field spec is missing"))
             }
             if doors[provider] == nil {
-                doors[provider] = Door(provider: provider, spec: spec, version: control.version)
+                var door = Door(provider: provider, spec: spec, version: control.version, timing: timing)
+                // Jobs of an earlier process take their places from the start.
+                door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
+                doors[provider] = door
                 effects.append(.subscribe(provider))
                 effects.append(.report(.attached(provider)))
             } else if doors[provider]?.version != control.version {
@@ -159,10 +182,16 @@ package struct Gateway: Sendable {
         effects.append(.publish(Message(topic, payload)))
     }
 
+    mutating func raiseFence(of tenant: TenantID, to epoch: Int) {
+        guard epoch > fences[tenant] ?? 0 else { return }
+        fences[tenant] = epoch
+        effects.append(.record(.fence(tenant, epoch)))
+    }
+
     mutating func call(_ kind: ProviderCall.Kind, _ door: Door, tenant: TenantID? = nil, epoch: Int? = nil) {
         let call = ProviderCall(
             id: nextCall, provider: door.provider, baseURL: door.spec.baseURL, credential: door.spec.credential,
-            kind: kind, tenant: tenant, epoch: epoch)
+            kind: kind, tenant: tenant, epoch: epoch, timeout: timing.callLimit(kind))
         nextCall += 1
         calls[call.id] = call
         effects.append(.call(call))
@@ -181,7 +210,10 @@ package struct Gateway: Sendable {
 
     mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {
         if let afterSeconds { return now.monotonic + Int64(afterSeconds) * 1000 }
-        return now.monotonic + Retry.delay(attempt: attempt, base: 500, cap: 30_000, using: &generator)
+        return now.monotonic
+            + Retry.delay(
+                attempt: attempt, base: timing.backoffBaseMilliseconds, cap: timing.backoffCapMilliseconds,
+                using: &generator)
     }
 
     private mutating func forgetEnded(at now: Moment) {

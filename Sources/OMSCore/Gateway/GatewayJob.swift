@@ -19,12 +19,16 @@ struct GatewayJob: Sendable {
     /// A submit may have reached the provider without an answer.
     var maybeSent = false
     var attempts = 0
+    /// Its intent is in the ledger.
+    var isRecorded = false
     /// Consecutive 404 while resolving.
     var absences = 0
     var inFlight: Step?
     /// What is to be done next, and when (monotonic). nil: the sweep takes care of it.
     var next: (step: Step, at: Int64)?
     var stop: JobAction?
+    /// A stop that is not confirmed by then makes the job unknown (monotonic); it goes on being repeated.
+    var stopUntil: Int64?
     var lastHeard: Int64
     var endedAt: Int64?
 
@@ -65,10 +69,11 @@ struct GatewayJob: Sendable {
         absences = 0
         lastHeard = now.monotonic
         if let providerRevision, job.revision <= providerRevision, state != .unknown {
-            if job.revision < providerRevision, job.state != state {
-                return .illegal("revision fell from \(providerRevision) to \(job.revision)")
-            }
-            return .unchanged
+            guard job.state != state else { return .unchanged }
+            return .illegal(
+                job.revision < providerRevision
+                    ? "revision fell from \(providerRevision) to \(job.revision)"
+                    : "revision \(job.revision) was \(state.rawValue) and is now \(job.state.rawValue)")
         }
         guard state.mayBecome(job.state) else {
             return state == job.state
@@ -80,8 +85,8 @@ struct GatewayJob: Sendable {
         started = job.started
         finished = job.finished
         progress = job.progress
-        message = job.message
-        error = job.error
+        message = job.message.map { String($0.prefix(Self.maxMessageCharacters)) }
+        error = job.error?.trimmed(to: Self.maxMessageCharacters)
         outputs = job.state.isTerminal ? job.outputs : nil
         if job.state == .failed, error == nil {
             error = Problem(.jobFailed, "the provider gave no reason")
@@ -98,6 +103,23 @@ struct GatewayJob: Sendable {
         return .changed
     }
 
+    /// Texts of a provider are cut: they end in logs, rows and on a screen.
+    static let maxMessageCharacters = 2_000
+
     /// Twice what the contract allows, so that an honest provider near the limit is not punished for our estimate.
     static let maxOutputBytes = 65_536
+}
+
+extension Problem {
+    fileprivate func trimmed(to length: Int) -> Problem {
+        Problem(
+            type: String(type.prefix(200)), title: title.map { String($0.prefix(200)) }, status: status,
+            detail: detail.map { String($0.prefix(length)) }, instance: instance.map { String($0.prefix(200)) },
+            retryable: retryable,
+            errors: errors.map { list in
+                list.prefix(20).map {
+                    FieldError(pointer: String($0.pointer.prefix(200)), detail: String($0.detail.prefix(500)))
+                }
+            })
+    }
 }

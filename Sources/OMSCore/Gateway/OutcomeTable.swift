@@ -107,6 +107,8 @@ enum StopOutcome: Equatable {
 
 /// What an answer says of the provider's health, whatever was asked.
 enum HealthSign: Equatable {
+    /// Says nothing of the provider.
+    case none
     case good
     /// The provider answered, but not as the contract says.
     case warning(Problem)
@@ -117,6 +119,7 @@ enum HealthSign: Equatable {
 
     init(_ answer: ProviderAnswer) {
         switch answer {
+        case .failed(_, .ledger, _): self = .none
         case .failed(_, .tls, let text): self = .fatal(Problem(.providerUnreachable, "TLS: \(text)"))
         case .failed(_, .policy, let text): self = .fatal(Problem(.providerUnreachable, "address policy: \(text)"))
         case .failed(_, let fault, let text):

@@ -22,12 +22,7 @@ package struct ProviderCall: Hashable, Sendable {
     package var epoch: Int?
 
     /// Milliseconds until the call is given up.
-    package var timeout: Int {
-        switch kind {
-        case .status: 5_000
-        case .services, .sweep, .job, .submit, .stop: 10_000
-        }
-    }
+    package var timeout: Int
 }
 
 /// What came back, already parsed by `AnswerReader` (or made up by the simulation).
@@ -40,6 +35,8 @@ package enum ProviderAnswer: Hashable, Sendable {
     }
     package enum Fault: String, Hashable, Sendable {
         case resolve, connect, policy, tls, timeout, reset, tooLarge, malformed, other
+        /// The gateway could not write its intent, so it did not send.
+        case ledger
     }
 
     case answered(status: Int, retryAfterSeconds: Int?, etag: String?, body: Body)

@@ -152,11 +152,12 @@ extension Registry {
         if track.unanswered == 1 { show(tenant, "suspect", at: now) }
         if track.unanswered >= 3 {
             show(tenant, "lost", at: now)
-            explain(
-                tenant, "heartbeats-missed",
-                "the Work Manager of epoch \(track.epoch) has not answered \(track.unanswered) heartbeats", at: now)
-            // Its process is there, but it is not: within one process a new epoch ends the old one first.
+            // Its process is there, but it is not: within one process a new epoch ends the old one first. A process
+            // that is not connected is `place`'s to explain.
             if let fleet = track.fleet, fleets[fleet]?.state == .online, fleets[fleet]?.boot == track.boot {
+                explain(
+                    tenant, "heartbeats-missed",
+                    "the Work Manager of epoch \(track.epoch) does not answer its heartbeats", at: now)
                 tenants[tenant]?.phase = .idle
             }
             place(tenant, at: now)

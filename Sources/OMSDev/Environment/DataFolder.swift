@@ -110,14 +110,16 @@ package struct DataFolder: Sendable {
         let descriptor = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw DevError(
-                "cannot write in the data folder \(path): \(String(cString: strerror(errno))); choose another with --data"
+                "cannot write in the data folder \(path): \(String(cString: strerror(errno))); "
+                    + "choose another with --data"
             )
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = (try? String(contentsOfFile: path + "/lock", encoding: .utf8))?.trimmingSpace ?? ""
             close(descriptor)
             throw DevError(
-                "the data folder \(path) is in use by another 'oms dev'\(holder.isEmpty ? "" : " (process \(holder))"); "
+                "the data folder \(path) is in use by another 'oms dev'"
+                    + (holder.isEmpty ? "; " : " (process \(holder)); ")
                     + "stop that one or choose another folder with --data")
         }
         ftruncate(descriptor, 0)

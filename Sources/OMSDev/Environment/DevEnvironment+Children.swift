@@ -38,6 +38,7 @@ extension DevEnvironment {
             "sp-gateway", name: name, stage: 3,
             ["--id", id] + busArguments("gateway") + [
                 "--allow-private", "127.0.0.0/8", "--credentials-dir", folder.file("credentials"),
+                "--ledger-dir", folder.file("ledger-\(id)"),
                 "--log-level", options.logLevel,
             ])
     }

@@ -5,7 +5,7 @@ import Glibc
 package enum Executables {
     /// Our own: in `OMS_BIN_DIR`, else beside the running program.
     package static func own(_ name: String, in folder: String? = nil) throws(DevError) -> String {
-        let folder = folder ?? environment("OMS_BIN_DIR") ?? besideOurselves
+        let folder = ownFolder(folder)
         let path = folder + "/" + name
         guard isExecutable(path) else {
             throw DevError(
@@ -13,6 +13,10 @@ package enum Executables {
                     + "or name its folder in OMS_BIN_DIR")
         }
         return path
+    }
+
+    package static func ownFolder(_ given: String? = nil) -> String {
+        given ?? environment("OMS_BIN_DIR") ?? besideOurselves
     }
 
     /// A server of the system: in one of the folders, else in PATH.

@@ -85,7 +85,7 @@ package struct SystemUser: Sendable {
     }
 }
 
-package struct ExitStatus: Sendable, Equatable, CustomStringConvertible {
+package struct ChildExit: Sendable, Equatable, CustomStringConvertible {
     /// Nil when a signal ended it.
     package var code: Int32?
     package var signal: Int32?

@@ -5,9 +5,9 @@ package import OMSRuntime
 package enum SupervisorEvent: Sendable {
     case started(name: String, pid: Int32, restarts: Int)
     /// Nobody asked it to end.
-    case died(name: String, status: ExitStatus, restartAfter: Duration?)
+    case died(name: String, status: ChildExit, restartAfter: Duration?)
     /// It ended as it was asked to.
-    case stopped(name: String, status: ExitStatus)
+    case stopped(name: String, status: ChildExit)
     /// A restart failed: the next one comes after a while.
     case restartFailed(name: String, reason: String)
 }
@@ -42,7 +42,7 @@ package actor ProcessSupervisor {
     }
 
     /// Runs a program that ends by itself.
-    package func run(_ spec: ChildSpec, deadline: Duration) async throws -> ExitStatus {
+    package func run(_ spec: ChildSpec, deadline: Duration) async throws -> ChildExit {
         var spec = spec
         spec.restart = .never
         try start(spec)
@@ -74,7 +74,7 @@ package actor ProcessSupervisor {
         Glibc.kill(-pid, SIGKILL)
         var (code, signal): (Int32, Int32) = (0, 0)
         guard oms_reap(pid, &code, &signal) == 1 else { return }
-        let status = signal == 0 ? ExitStatus(code: code) : ExitStatus(signal: signal)
+        let status = signal == 0 ? ChildExit(code: code) : ChildExit(signal: signal)
         if let watch = child.watch { loop.deregister(watch) }
         child.watch = nil
         child.pid = nil
@@ -95,7 +95,7 @@ package actor ProcessSupervisor {
         for waiter in waiters.values { waiter.resume(returning: status) }
     }
 
-    private func restartLater(_ child: Child, _ status: ExitStatus?) {
+    private func restartLater(_ child: Child, _ status: ChildExit?) {
         guard child.spec.restart == .always else {
             if let status { onEvent(.died(name: child.spec.name, status: status, restartAfter: nil)) }
             return
@@ -175,7 +175,7 @@ package actor ProcessSupervisor {
     package func restarts(of name: String) -> Int { child(name)?.restarts ?? 0 }
 
     /// How often it ended unasked, and how the last time.
-    package func deaths(of name: String) -> (count: Int, last: ExitStatus?) {
+    package func deaths(of name: String) -> (count: Int, last: ChildExit?) {
         guard let child = child(name) else { return (0, nil) }
         return (child.deaths, child.lastExit)
     }
@@ -190,7 +190,7 @@ package actor ProcessSupervisor {
     }
 
     /// Nil when the child still runs at the deadline.
-    package func waitForExit(_ name: String, deadline: Duration) async -> ExitStatus? {
+    package func waitForExit(_ name: String, deadline: Duration) async -> ChildExit? {
         guard let child = child(name) else { return nil }
         guard child.pid != nil else { return child.lastExit }
         return await withCheckedContinuation { continuation in
@@ -227,14 +227,14 @@ private final class Child {
     var nextDelay = firstDelay
     var restarts = 0
     var deaths = 0
-    var lastExit: ExitStatus?
-    var exitWaiters: [Int: CheckedContinuation<ExitStatus?, Never>] = [:]
+    var lastExit: ChildExit?
+    var exitWaiters: [Int: CheckedContinuation<ChildExit?, Never>] = [:]
     private var lastWaiter = 0
 
     init(_ spec: ChildSpec) { self.spec = spec }
 
     @discardableResult
-    func addExitWaiter(_ waiter: CheckedContinuation<ExitStatus?, Never>) -> Int {
+    func addExitWaiter(_ waiter: CheckedContinuation<ChildExit?, Never>) -> Int {
         lastWaiter += 1
         exitWaiters[lastWaiter] = waiter
         return lastWaiter

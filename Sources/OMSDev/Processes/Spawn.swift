@@ -47,7 +47,8 @@ enum Spawn {
         guard pid > 0 else {
             let failed = step.map { String(cString: $0) } ?? "start"
             throw DevError(
-                "cannot start \(spec.name): failed to \(failed) (\(spec.executable)): \(String(cString: strerror(reason)))"
+                "cannot start \(spec.name): failed to \(failed) (\(spec.executable)): "
+                    + String(cString: strerror(reason))
             )
         }
         return SpawnedProcess(pid: pid, descriptor: descriptor)

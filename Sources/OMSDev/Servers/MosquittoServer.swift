@@ -20,7 +20,7 @@ package struct MosquittoServer: Sendable {
         }
         self.binary = binary
         passwordTool = tool
-        // A server should not be root without need; it would drop to this account itself, but then cannot read our files.
+        // A server should not be root without need. It would drop to this account itself, but then not read our files.
         user = SystemUser.isRoot ? SystemUser(named: "mosquitto") : nil
         var passwords: [Role: Secret] = [:]
         for role in Role.allCases { passwords[role] = try folder.secret("mqtt-\(role.rawValue)") }

@@ -18,14 +18,15 @@ extension PostgresServer {
         let administration = configuration(
             port: environment.postgresPort, password: password, user: Self.owner, database: "postgres", "oms-dev")
         try await withConnection { connection in
-            _ = try await environment.waitUntil(Self.childName, "accepts connections") { () async throws -> Bool? in
+            _ = try await environment.waitUntil(Self.childName, "accepted connections") { () async throws -> Bool? in
                 do {
                     try await connection.connect(administration)
                     return true
                 } catch let error as PostgresError {
                     if error.message.contains("password authentication failed") {
                         throw DevError(
-                            "PostgreSQL refuses the kept password in \(password.file); remove the data folder \(folder.path)"
+                            "PostgreSQL refuses the kept password in \(password.file); "
+                                + "remove the data folder \(folder.path)"
                         )
                     }
                     return nil
@@ -72,7 +73,8 @@ extension PostgresServer {
             }
             if granted == nil {
                 throw DevError(
-                    "the registry is up but has not made the role 'oms_report'; its log is \(folder.log(DevEnvironment.registryName))"
+                    "the registry is up but has not made the role 'oms_report'; "
+                        + "its log is \(folder.log(DevEnvironment.registryName))"
                 )
             }
         }

@@ -4,20 +4,23 @@ package struct ProviderSpec: Hashable, Codable, Sendable {
     package var baseURL: String
     /// Name of a credential that the gateway resolves; never the secret itself.
     package var credential: String?
-    /// How often the gateway sweeps the jobs and asks for the status. Default 1 s while jobs are open.
+    /// How often the gateway sweeps the jobs. Default 1 s while jobs are open.
     package var pollSeconds: Int?
     /// Upper bound of jobs in flight at this provider, all tenants together. Default 8.
     package var maxRunning: Int?
+    /// Upper bound of submits per second. Default: none.
+    package var maxSubmitsPerSecond: Int?
     package var description: String?
 
     package init(
         baseURL: String, credential: String? = nil, pollSeconds: Int? = nil, maxRunning: Int? = nil,
-        description: String? = nil
+        maxSubmitsPerSecond: Int? = nil, description: String? = nil
     ) {
         self.baseURL = baseURL
         self.credential = credential
         self.pollSeconds = pollSeconds
         self.maxRunning = maxRunning
+        self.maxSubmitsPerSecond = maxSubmitsPerSecond
         self.description = description
     }
 
@@ -26,6 +29,7 @@ package struct ProviderSpec: Hashable, Codable, Sendable {
         case baseURL = "base_url"
         case pollSeconds = "poll_s"
         case maxRunning = "max_running"
+        case maxSubmitsPerSecond = "max_submits_per_s"
     }
 }
 

@@ -15,8 +15,13 @@ package struct Timestamp: Hashable, Comparable, Sendable {
 }
 
 extension Timestamp: CustomStringConvertible {
-    /// RFC 3339 with milliseconds and `Z`.
+    /// 0000-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z: what RFC 3339 can write.
+    private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
+    /// RFC 3339 with milliseconds and `Z`. A time that it cannot write, such as two seconds before a provider's
+    /// "year 0", becomes the nearest one that it can.
     package var description: String {
+        let milliseconds = min(max(milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
         let days = floorDivide(milliseconds, 86_400_000)
         let inDay = Int(milliseconds - days * 86_400_000)
         let (year, month, day) = civil(fromDays: days)
@@ -70,7 +75,10 @@ extension Timestamp: CustomStringConvertible {
         }
         guard scanner.atEnd else { return nil }
         let seconds = days(fromCivil: year, month, day) * 86_400 + Int64(hour * 3600 + minute * 60 + second)
-        self.init(milliseconds: (seconds - Int64(offsetMinutes) * 60) * 1000 + Int64(fraction))
+        // With its offset a time of the first or the last day may lie outside of the years that have four digits.
+        let value = (seconds - Int64(offsetMinutes) * 60) * 1000 + Int64(fraction)
+        guard Self.writable.contains(value) else { return nil }
+        self.init(milliseconds: value)
     }
 }
 

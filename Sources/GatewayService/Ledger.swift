@@ -1,0 +1,118 @@
+import FoundationEssentials
+import Glibc
+import OMSBus
+import OMSCore
+import OMSModel
+import OMSRuntime
+import SQLite
+
+/// The gateway's memory beyond its own death: intents and fences, in SQLite with an fsync per commit, in a folder that
+/// one process at a time can hold. Entries that wait together are committed together.
+actor Ledger {
+    nonisolated let thread: PinnedThread
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    private let database: SQLiteDatabase
+    private let lock: FolderLock
+    private let encoder = JSONEncoder()
+    private var queue: [(entries: [LedgerEntry], done: @Sendable (String?) -> Void)] = []
+    private var commits = 0
+
+    /// Ended jobs are thrown away after so many commits, in one statement.
+    private static let purgeEveryCommits = 256
+
+    /// Opens the folder. Not on the cooperative pool's hot path: once, at start.
+    /// - Throws: `OptionError` with the remedy when the folder is unusable or another gateway holds it.
+    static func open(folder: String) throws -> (Ledger, LedgerContents) {
+        let lock = try FolderLock(folder: folder, option: "--ledger-dir")
+        let database = try SQLiteDatabase(path: "\(folder)/ledger.sqlite", durable: true)
+        try database.execute(
+            """
+            CREATE TABLE IF NOT EXISTS fence (tenant TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+            CREATE TABLE IF NOT EXISTS job (
+              id TEXT PRIMARY KEY, tenant TEXT NOT NULL, provider TEXT NOT NULL, epoch INTEGER NOT NULL,
+              request BLOB NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0, ended TEXT) WITHOUT ROWID;
+            """)
+        let contents = try read(database)
+        return (Ledger(database: database, lock: lock), contents)
+    }
+
+    private init(database: sending SQLiteDatabase, lock: FolderLock) {
+        self.database = database
+        self.lock = lock
+        thread = PinnedThread(name: "ledger")
+    }
+
+    private static func read(_ database: SQLiteDatabase) throws -> LedgerContents {
+        var contents = LedgerContents()
+        let decoder = JSONDecoder()
+        for (tenant, epoch) in try database.query("SELECT tenant, epoch FROM fence", [], { ($0.text(0), $0.int(1)) }) {
+            if let tenant = tenant.flatMap({ TenantID($0) }) { contents.fences[tenant] = Int(epoch) }
+        }
+        let rows = try database.query(
+            "SELECT tenant, provider, epoch, request, acknowledged FROM job WHERE ended IS NULL ORDER BY id", []
+        ) { row in (row.text(0), row.text(1), row.int(2), row.blob(3), row.int(4)) }
+        for (tenant, provider, epoch, request, acknowledged) in rows {
+            guard let tenant = tenant.flatMap({ TenantID($0) }), let provider = provider.flatMap({ ProviderID($0) }),
+                let request
+            else { throw OptionError("--ledger-dir: the ledger holds a job without tenant, provider or request") }
+            contents.open.append(
+                LedgerJob(
+                    tenant: tenant, provider: provider, epoch: Int(epoch),
+                    request: try decoder.decode(JobRequest.self, from: Data(request)), acknowledged: acknowledged != 0))
+        }
+        return contents
+    }
+
+    /// Legal from any thread. `done` is called on the ledger's thread with nil, or with why nothing was written.
+    nonisolated func write(_ entries: [LedgerEntry], done: @escaping @Sendable (String?) -> Void) {
+        thread.post { self.assumeIsolated { $0.enqueue(entries, done) } }
+    }
+
+    nonisolated func shutdown() { thread.shutdown() }
+
+    private func enqueue(_ entries: [LedgerEntry], _ done: @escaping @Sendable (String?) -> Void) {
+        queue.append((entries, done))
+        // The first of a burst commits what has come meanwhile.
+        if queue.count == 1 { thread.post { self.assumeIsolated { $0.commit() } } }
+    }
+
+    private func commit() {
+        let batch = queue
+        queue.removeAll(keepingCapacity: true)
+        var failure: String?
+        do {
+            try database.transaction {
+                for (entries, _) in batch { for entry in entries { try apply(entry) } }
+                commits += 1
+                if commits % Self.purgeEveryCommits == 0 {
+                    _ = try database.run("DELETE FROM job WHERE ended IS NOT NULL", [])
+                }
+            }
+        } catch {
+            failure = "\(error)"
+        }
+        for (_, done) in batch { done(failure) }
+    }
+
+    private func apply(_ entry: LedgerEntry) throws {
+        switch entry {
+        case .fence(let tenant, let epoch):
+            _ = try database.run(
+                "INSERT INTO fence VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)",
+                [.text(tenant.text), .int(Int64(epoch))])
+        case .intent(let job):
+            _ = try database.run(
+                "INSERT INTO job (id, tenant, provider, epoch, request) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [
+                    .text("\(job.request.id)"), .text(job.tenant.text), .text(job.provider.text),
+                    .int(Int64(job.epoch)),
+                    .blob(Array(try encoder.encode(job.request))),
+                ])
+        case .acknowledged(let id):
+            _ = try database.run("UPDATE job SET acknowledged = 1 WHERE id = ?", [.text("\(id)")])
+        case .ended(let id, let state):
+            _ = try database.run("UPDATE job SET ended = ? WHERE id = ?", [.text(state.rawValue), .text("\(id)")])
+        }
+    }
+}

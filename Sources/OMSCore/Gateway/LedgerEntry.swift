@@ -1,0 +1,51 @@
+package import OMSModel
+
+/// What the gateway must remember beyond its own death. A batch of effects that holds an `intent` or a `fence` is
+/// carried out only after these are on disk: intent before effect.
+package enum LedgerEntry: Hashable, Sendable {
+    /// Commands of the tenant below this epoch are refused, now and after a restart.
+    case fence(TenantID, Int)
+    /// A request is about to leave.
+    case intent(LedgerJob)
+    /// The provider has shown the job: a later 404 means that it forgot it.
+    case acknowledged(JobID)
+    /// The job has ended; nothing is left to resolve.
+    case ended(JobID, JobState)
+
+    /// Effects wait for it. The others may be lost: what they say is found out again.
+    package var isBlocking: Bool {
+        switch self {
+        case .fence, .intent: true
+        case .acknowledged, .ended: false
+        }
+    }
+}
+
+/// A job that may be at a provider.
+package struct LedgerJob: Hashable, Sendable {
+    package var tenant: TenantID
+    package var provider: ProviderID
+    package var epoch: Int
+    package var request: JobRequest
+    package var acknowledged: Bool
+
+    package init(tenant: TenantID, provider: ProviderID, epoch: Int, request: JobRequest, acknowledged: Bool = false) {
+        self.tenant = tenant
+        self.provider = provider
+        self.epoch = epoch
+        self.request = request
+        self.acknowledged = acknowledged
+    }
+}
+
+/// What a new gateway process finds in its ledger.
+package struct LedgerContents: Hashable, Sendable {
+    package var fences: [TenantID: Int]
+    /// Intents without an end: each is resolved before anything else happens to it.
+    package var open: [LedgerJob]
+
+    package init(fences: [TenantID: Int] = [:], open: [LedgerJob] = []) {
+        self.fences = fences
+        self.open = open
+    }
+}
