@@ -83,6 +83,7 @@ let package = Package(
         ),
 
         // Operator's tools
+        .target(name: "ProviderVerifier", dependencies: ["OMSModel", "OMSRuntime", "Curl"]),
         .target(
             name: "OMSDev", dependencies: ["OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "CSystem"]),
         .target(

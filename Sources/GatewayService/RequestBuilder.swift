@@ -30,6 +30,8 @@ enum RequestBuilder {
             path = "/jobs/?updated_since=\(since)&page_size=\(sweepPageSize)"
             if let token { path += "&page_token=\(percentEncoded(token))" }
         case .job(let id): path = "/jobs/\(id)"
+        case .batch(let ids):
+            path = "/jobs/?page_size=\(sweepPageSize)&id=\(ids.map(\.description).joined(separator: ","))"
         case .submit(let request):
             (method, path) = ("POST", "/jobs/")
             headers.append(("Content-Type", "application/json"))

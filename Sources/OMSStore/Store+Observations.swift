@@ -51,6 +51,16 @@ extension Store {
                     .text(provider.text), .text(catalog.gateway.text), try Rows.json(catalog.services),
                     .text(catalog.fetched.description), .bool(catalog.stale),
                 ])
+            // A version of its own only where something changed.
+            try database.query(
+                """
+                INSERT INTO oms.catalog_version (provider, version, services, seen_at)
+                SELECT $1, coalesce(max(version), 0) + 1, $2::jsonb, $3 FROM oms.catalog_version WHERE provider = $1
+                HAVING NOT EXISTS (
+                  SELECT FROM oms.catalog_version WHERE provider = $1 AND services = $2::jsonb
+                    AND version = (SELECT max(version) FROM oms.catalog_version WHERE provider = $1))
+                """,
+                [.text(provider.text), try Rows.json(catalog.services), .text(catalog.fetched.description)])
         case .status(let tenant, let status, let at):
             try database.query(
                 """

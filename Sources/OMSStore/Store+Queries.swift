@@ -35,6 +35,14 @@ extension Store {
         """,
         "epochs":
             "SELECT * FROM report.manager_history WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL ORDER BY tenant, epoch DESC LIMIT $3::int",
+        "catalogs": """
+        SELECT * FROM report.catalog_history WHERE $1::text IS NULL AND $2::text IS NULL
+        ORDER BY provider, version DESC LIMIT $3::int
+        """,
+        "verifications": """
+        SELECT provider, verified_at, verified_by, passed, failed_rules FROM report.verification
+        WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY verified_at DESC LIMIT $3::int
+        """,
         "nodes":
             "SELECT * FROM report.node WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY role, node LIMIT $3::int",
     ]

@@ -142,6 +142,13 @@ package actor Store {
                     try {
                         try Self.observe(database, observations); return .observed
                     }()
+                case .saveVerification(let provider, let passed, let report, let client):
+                    try {
+                        try database.query(
+                            "INSERT INTO oms.verification (provider, verified_by, passed, report) VALUES ($1, $2, $3, $4::jsonb)",
+                            [.text(provider.text), .text(client.text), .bool(passed), try Rows.json(report)])
+                        return .saved
+                    }()
                 case .query(let query): try Self.query(database, query)
                 case .commit: preconditionFailure("journals are committed in groups")
                 }

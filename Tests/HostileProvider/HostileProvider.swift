@@ -21,14 +21,18 @@ package final class HostileProvider: Sendable {
     ///   - lies: how it breaks the contract all the time.
     ///   - rules: what goes wrong with single answers; the first that fits counts.
     ///   - token: what callers must send as bearer token.
+    ///   - host: the address to listen on; `0.0.0.0` makes one server out of all of 127.0.0.0/8.
     ///   - greeting: sent at once to whoever connects, as by a server of another protocol.
     package init(
-        lies: Set<Lie> = [], _ rules: [FaultRule] = [], token: String? = nil, greeting: [UInt8] = []
+        lies: Set<Lie> = [], _ rules: [FaultRule] = [], token: String? = nil, host: String = "127.0.0.1",
+        greeting: [UInt8] = []
     ) throws {
         self.lies = lies
         let state = Locked(State(book: JobBook(lies: lies), rules: rules, token: token))
         self.state = state
-        server = try SocketServer(greeting: greeting) { request, socket in Self.serve(request, socket, lies, state) }
+        server = try SocketServer(host: host, greeting: greeting) { request, socket in
+            Self.serve(request, socket, lies, state)
+        }
     }
 
     package var port: Int { server.port }

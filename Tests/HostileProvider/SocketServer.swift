@@ -50,18 +50,18 @@ struct PeerSocket: Sendable {
     }
 }
 
-/// An HTTP/1.1 server whose every byte the handler writes: a thread for each connection, on 127.0.0.1 and a free port.
+/// An HTTP/1.1 server whose every byte the handler writes: a thread for each connection, on a free port.
 final class SocketServer: Sendable {
     let port: Int
     private let listener: Int32
     private let connections = Locked(Set<Int32>())
 
     /// - Parameter handler: answers one request; false closes the connection.
-    init(greeting: [UInt8], _ handler: @escaping @Sendable (ReceivedRequest, PeerSocket) -> Bool) throws {
+    init(host: String, greeting: [UInt8], _ handler: @escaping @Sendable (ReceivedRequest, PeerSocket) -> Bool) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_addr.s_addr = inet_addr(host)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let bound = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in

@@ -96,7 +96,7 @@ struct GatewayBench {
             case .services: answer(call, 304, .empty)
             case .sweep:
                 answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))
-            case .job, .submit, .stop: continue
+            case .job, .batch, .submit, .stop: continue
             }
             calls.removeAll { $0.id == call.id }
         }
@@ -317,11 +317,15 @@ struct GatewayTests {
         #expect(bench.events.last?.state == .expired)
     }
 
-    @Test("a provider that denies a job it had: confirmed twice, then lost")
+    @Test("a provider that denies a job it had: missed in the look at quiet jobs, confirmed twice, then lost")
     func forgotten() {
         var bench = GatewayBench()
         bench.answer(submitted(&bench), 201, .job(bench.job(id, .running)))
-        bench.pass(31_000)
+        bench.pass(46_000)
+        let look = bench.take()!
+        #expect(look.kind == .batch([id]))
+        bench.answer(look, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(0).wall, counts: [:]), jobs: [])))
+        bench.feed(.wake)
         bench.answer(bench.take()!, 404, problem)
         #expect(bench.events.last?.state == .running)
         bench.pass(2_100)

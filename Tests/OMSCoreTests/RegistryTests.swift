@@ -72,6 +72,7 @@ struct RegistryBench {
             return .opened(epoch: epochs[tenant]!, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
+        case .saveVerification: return .saved
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }
@@ -384,6 +385,55 @@ struct RegistryTests {
         bench.feed(
             .received(Message(.command, .request(ClientRequest(id: "z", client: "c", method: "explode", params: [:])))))
         #expect(bench.responses().last?.status == 400)
+    }
+
+    @Test("a withdrawn service is announced, and new work goes to another provider without a replacement")
+    func withdrawn() {
+        var bench = RegistryBench.active()
+        bench.apply([["kind": "Provider", "name": "beta", "spec": ["base_url": "http://b"]]])
+        func see(_ provider: ProviderID, available: Bool) {
+            let service = ServiceDescription(id: "h", type: "harvest", version: "1", available: available)
+            bench.feed(
+                .received(
+                    Message(
+                        .providerCatalog(provider),
+                        .catalog(Catalog(gateway: "g1", fetched: at(0).wall, stale: false, services: [service])))))
+            bench.feed(
+                .received(
+                    Message(
+                        .providerHealth(provider),
+                        .health(Health(status: .pass, checked: at(0).wall, circuit: .closed, gateway: "g1", boot: 1)))))
+        }
+        see("beta", available: true)
+        bench.pass(200)
+        _ = bench.controls()
+        see("alpha", available: false)
+        bench.pass(200)
+        let controls = bench.controls()
+        #expect(controls.map(\.command) == [.reconfigure])
+        #expect(controls.last?.config?.services[0].providers.map(\.provider) == ["beta"])
+        let texts = bench.sent.compactMap { if case .event(let event) = $0.payload { event.text } else { nil } }
+        #expect(texts.contains { $0.contains("h withdrawn: running jobs finish, new ones go elsewhere") })
+    }
+
+    @Test("a conformance report is stored for a registered provider only")
+    func verification() {
+        var bench = RegistryBench.active()
+        func send(_ params: JSONValue) -> Int? {
+            bench.feed(
+                .received(
+                    Message(
+                        .command, .request(ClientRequest(id: "v", client: "c", method: "verification", params: params)))
+                ))
+            return bench.responses().last?.status
+        }
+        #expect(send(["provider": "nobody", "report": ["passed": true]]) == 404)
+        #expect(send(["provider": "alpha", "report": [:]]) == 400)
+        #expect(send(["provider": "alpha", "report": ["passed": false, "rules": []]]) == 200)
+        #expect(
+            bench.requests.contains {
+                if case .saveVerification("alpha", passed: false, _, _) = $0 { true } else { false }
+            })
     }
 
     @Test("a suspended tenant's Work Manager is shut down, and comes back when it is resumed")

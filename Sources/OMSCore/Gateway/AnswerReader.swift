@@ -38,7 +38,7 @@ package struct AnswerReader {
                 }
                 return .services(list)
             case .status: return .status(try decoder.decode(ProviderStatus.self, from: data))
-            case .sweep:
+            case .sweep, .batch:
                 var list = try decoder.decode(JobList.self, from: data)
                 guard list.jobs.count <= Self.maxPageItems else {
                     return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")

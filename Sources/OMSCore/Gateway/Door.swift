@@ -28,6 +28,8 @@ struct Door: Sendable {
     /// Highest `updated` seen, less two seconds.
     var watermark: Timestamp?
     var sweepPages = 0
+    var batchInFlight = false
+    var nextBatch: Int64 = 0
     var failedSweeps = 0
 
     /// Retries that the provider may still be burdened with: each first submit earns a fifth of one, so that an outage

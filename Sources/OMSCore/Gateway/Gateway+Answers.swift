@@ -12,6 +12,7 @@ extension Gateway {
         case .sweep: tookSweep(call.provider, call.kind, answer, at: now)
         case .submit(let request): tookSubmit(request, answer, at: now)
         case .job(let job): tookRead(job, answer, at: now)
+        case .batch(let ids): tookBatch(call.provider, ids, answer, at: now)
         case .stop(let job, _): tookStop(job, answer, at: now)
         }
         noteHealth(call, answer, at: now)
@@ -19,8 +20,10 @@ extension Gateway {
 
     private mutating func noteHealth(_ call: ProviderCall, _ answer: ProviderAnswer, at now: Moment) {
         guard var door = doors[call.provider] else { return }
+        let wasOpen = door.circuit != .closed
         let changed = door.take(HealthSign(answer), at: now)
         doors[call.provider] = door
+        if wasOpen, door.circuit == .closed { rearm(call.provider, at: now) }
         if changed {
             effects.append(.report(.health(call.provider, door.status, door.circuit, door.error)))
         }
@@ -37,7 +40,7 @@ extension Gateway {
         case .accepted(let report):
             doors[job.provider]?.succeeded()
             apply(report, to: job, at: now)
-            if job.stop != nil, jobs[job.id]?.state.isTerminal == false { jobs[job.id]?.next = (.stop, now.monotonic) }
+            if job.stop != nil { plan(.stop, for: job.id, at: now) }
         case .rejected(let problem): end(job, as: .rejected, problem, at: now)
         case .stopped(let problem): end(job, as: .stopped, problem, at: now)
         case .waits(let problem, let seconds):
@@ -61,7 +64,7 @@ extension Gateway {
         case .conflict:
             job.maybeSent = true
             job.next = (.read, now.monotonic)
-            jobs[job.id] = job
+            put(job, at: now)
             attendJob(job.id, at: now)
         }
     }
@@ -72,17 +75,18 @@ extension Gateway {
         let changed = job.error != problem
         job.error = problem
         job.next = (.submit, backoff(job.attempts, afterSeconds: seconds, at: now))
-        jobs[job.id] = job
+        put(job, at: now)
         doors[job.provider]?.occupied.remove(job.id)
         if changed { publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event)) }
     }
 
-    mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, at now: Moment) {
+    /// - Parameter isRead: false where the next look at all quiet jobs is soon enough.
+    mutating func becomeUnknown(_ job: GatewayJob, _ problem: Problem, isRead: Bool = true, at now: Moment) {
         var job = job
         job.state = .unknown
         job.error = problem
-        job.next = (.read, backoff(1, afterSeconds: nil, at: now))
-        jobs[job.id] = job
+        job.next = isRead ? (.read, backoff(1, afterSeconds: nil, at: now)) : nil
+        put(job, at: now)
         effects.append(.report(.unknown(job.provider, job.id, problem)))
         publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
     }
@@ -99,7 +103,7 @@ extension Gateway {
                 return end(job, as: .rejected, Problem(.idConflict, "the id belongs to another job there"), at: now)
             }
             apply(report, to: job, at: now)
-            if job.stop != nil, jobs[id]?.state.isTerminal == false { jobs[id]?.next = (.stop, now.monotonic) }
+            if job.stop != nil { plan(.stop, for: id, at: now) }
         case .absent:
             job.absences += 1
             if job.stop != nil, !job.acknowledged {
@@ -108,7 +112,7 @@ extension Gateway {
             // Twice, two seconds apart: an answer may come from a replica that has not seen it yet.
             if job.absences < 2 {
                 job.next = (.read, now.monotonic + timing.absenceMilliseconds)
-                jobs[id] = job
+                put(job, at: now)
             } else if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
             } else if job.request != nil {
@@ -126,7 +130,7 @@ extension Gateway {
             job.attempts += 1
             job.error = problem
             job.next = (.read, backoff(job.attempts, afterSeconds: seconds, at: now))
-            jobs[id] = job
+            put(job, at: now)
             if job.state != .unknown, job.state != .submitting, job.attempts >= 3 {
                 becomeUnknown(job, problem, at: now)
             }
@@ -139,7 +143,7 @@ extension Gateway {
         switch StopOutcome(answer) {
         case .state(let report):
             apply(report, to: job, at: now)
-            jobs[id]?.next = nil
+            plan(nil, for: id, at: now)
         case .absent, .gone:
             if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
@@ -155,7 +159,7 @@ extension Gateway {
             job.error = problem
             job.stop = nil
             job.next = (.read, now.monotonic + timing.absenceMilliseconds)
-            jobs[id] = job
+            put(job, at: now)
         case .waits(let problem, let seconds):
             job.attempts += 1
             job.error = problem
@@ -165,7 +169,7 @@ extension Gateway {
                 job.state = .unknown
                 publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
             }
-            jobs[id] = job
+            put(job, at: now)
         }
     }
 }

@@ -20,7 +20,7 @@ extension Gateway {
         if var job = jobs[command.job] {
             job.epoch = command.epoch
             if command.command == .stop, !job.state.isTerminal { requestStop(&job, command, at: now) }
-            jobs[command.job] = job
+            put(job, at: now)
             return publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
         }
         switch command.command {
@@ -41,7 +41,7 @@ extension Gateway {
             let job = GatewayJob(
                 id: command.job, tenant: tenant, provider: provider, epoch: command.epoch, request: request,
                 state: .submitting, at: now)
-            jobs[job.id] = job
+            put(job, at: now)
             doors[provider]?.enqueue(job.id, of: tenant)
             publish(.jobEvent(tenant, provider), .jobEvent(job.event))
         case .status, .stop:
@@ -52,7 +52,7 @@ extension Gateway {
             job.acknowledged = command.command == .status
             job.next = (.read, now.monotonic)
             if command.command == .stop { requestStop(&job, command, at: now) }
-            jobs[job.id] = job
+            put(job, at: now)
             doors[provider]?.occupied.insert(job.id)
             attendJob(job.id, at: now)
         }
@@ -66,7 +66,37 @@ extension Gateway {
     }
 
     mutating func attendJobs(at now: Moment) {
-        for id in jobs.keys.sorted() { attendJob(id, at: now) }
+        for id in jobTimers.popDue(now.monotonic) { attendJob(id, at: now) }
+    }
+
+    /// The one way to write a job: its timer follows.
+    mutating func put(_ job: GatewayJob, at now: Moment) {
+        jobs[job.id] = job
+        guard !job.state.isTerminal, job.inFlight == nil else { return jobTimers.set(job.id, nil) }
+        // With an open circuit nothing can be done; `rearm` comes when it closes.
+        var at = doors[job.provider]?.circuit == .closed ? job.next?.at : nil
+        if job.state == .submitting, let deadline = job.request?.deadline {
+            let left = max(0, deadline.milliseconds - now.wall.milliseconds)
+            at = min(at ?? .max, now.monotonic + left)
+        }
+        if job.acknowledged || job.state == .unknown {
+            at = min(at ?? .max, job.lastHeard + timing.lostAfterMilliseconds)
+        }
+        jobTimers.set(job.id, at)
+    }
+
+    /// Sets the next step of an open job.
+    mutating func plan(_ step: GatewayJob.Step?, for id: JobID, at now: Moment) {
+        guard var job = jobs[id], !job.state.isTerminal else { return }
+        job.next = step.map { ($0, now.monotonic) }
+        put(job, at: now)
+    }
+
+    /// The circuit is closed again, or the provider is attached: what waited for it goes on.
+    mutating func rearm(_ provider: ProviderID, at now: Moment) {
+        for id in jobs.keys.sorted() {
+            if let job = jobs[id], job.provider == provider, !job.state.isTerminal { put(job, at: now) }
+        }
     }
 
     /// Takes the next step of one job, if it is due and no call about it is under way.
@@ -84,29 +114,26 @@ extension Gateway {
             return end(
                 job, as: .lost, Problem(.providerForgot, "it could not be observed for too long\(waited)"), at: now)
         }
-        if job.next == nil, job.acknowledged, now.monotonic - job.lastHeard >= door.quietMilliseconds {
-            job.next = (.read, now.monotonic)
-        }
         guard let next = job.next, now.monotonic >= next.at, door.circuit == .closed else {
-            jobs[id] = job
+            put(job, at: now)
             return
         }
         switch next.step {
         case .submit:
             if job.attempts > 0, doors[job.provider]?.spendRetry() == false {
                 job.next = (.submit, now.monotonic + 1_000)
-                jobs[id] = job
+                put(job, at: now)
                 return
             }
             // Back into the row: a repetition waits its turn like everybody.
             job.next = nil
-            jobs[id] = job
+            put(job, at: now)
             doors[job.provider]?.occupied.remove(id)
             doors[job.provider]?.enqueue(id, of: job.tenant)
         case .read:
             job.inFlight = .read
             job.next = nil
-            jobs[id] = job
+            put(job, at: now)
             call(.job(id), door, tenant: job.tenant, epoch: job.epoch)
         case .stop:
             guard let action = job.stop else { return }
@@ -115,7 +142,7 @@ extension Gateway {
             }
             job.inFlight = .stop
             job.next = nil
-            jobs[id] = job
+            put(job, at: now)
             call(.stop(id, action), door, tenant: job.tenant, epoch: job.epoch)
         }
     }
@@ -144,7 +171,7 @@ extension Gateway {
             job.attempts += 1
             job.inFlight = .submit
             job.next = nil
-            jobs[id] = job
+            put(job, at: now)
             doors[provider]?.occupied.insert(id)
             call(.submit(request), door, tenant: job.tenant, epoch: job.epoch)
         }
@@ -160,7 +187,7 @@ extension Gateway {
         job.state = .unknown
         job.stop = JobAction(action: "stop", graceSeconds: 0, reason: "the deadline passed")
         job.next = (.stop, now.monotonic)
-        jobs[job.id] = job
+        put(job, at: now)
         doors[job.provider]?.occupied.insert(job.id)
         publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
     }
@@ -187,7 +214,7 @@ extension Gateway {
                 if job.isRecorded { effects.append(.record(.ended(job.id, job.state))) }
             }
         }
-        jobs[job.id] = job
+        put(job, at: now)
     }
 
     mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {

@@ -23,7 +23,45 @@ extension Gateway {
             doors[provider]?.sweepBegan = now.monotonic
             call(.sweep(since: since, pageToken: nil), door)
         }
+        readQuiet(provider, at: now)
         submitWaiting(provider, at: now)
+    }
+
+    /// Open jobs that neither the sweep nor an answer mentioned for long are looked at, a hundred in one question: a
+    /// provider may have lost them without a change that the sweep could show.
+    private mutating func readQuiet(_ provider: ProviderID, at now: Moment) {
+        guard let door = doors[provider], !door.batchInFlight, now.monotonic >= door.nextBatch, !door.occupied.isEmpty
+        else { return }
+        let limit = now.monotonic - door.quietMilliseconds
+        let quiet = door.occupied.compactMap { jobs[$0] }
+            .filter { $0.acknowledged && $0.inFlight == nil && $0.next == nil && $0.lastHeard <= limit }
+            .sorted { ($0.lastHeard, $0.id) < ($1.lastHeard, $1.id) }.prefix(Self.maxBatch)
+        // Jobs become quiet one by one; looking twice in the time is often enough.
+        doors[provider]?.nextBatch = now.monotonic + max(250, door.quietMilliseconds / 2)
+        guard !quiet.isEmpty else { return }
+        doors[provider]?.batchInFlight = true
+        call(.batch(quiet.map(\.id).sorted()), door)
+    }
+
+    private static var maxBatch: Int { 100 }
+
+    mutating func tookBatch(
+        _ provider: ProviderID, _ ids: [JobID], _ answer: ProviderAnswer, at now: Moment
+    ) {
+        doors[provider]?.batchInFlight = false
+        guard case .answered(_, let retryAfter, _, let body) = answer else { return }
+        guard case .jobs(let list) = body else {
+            if let retryAfter { doors[provider]?.nextBatch = now.monotonic + Int64(retryAfter) * 1000 }
+            return
+        }
+        var missing = Set(ids)
+        for report in list.jobs where missing.remove(report.id) != nil {
+            guard let job = jobs[report.id], job.inFlight == nil else { continue }
+            apply(report, to: job, at: now)
+        }
+        // Not in the list: asked for by itself, where a 404 is confirmed before it counts.
+        for id in missing.sorted() where jobs[id]?.inFlight == nil { plan(.read, for: id, at: now) }
+        if ids.count == Self.maxBatch { doors[provider]?.nextBatch = now.monotonic }
     }
 
     mutating func tookCatalog(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
@@ -64,7 +102,7 @@ extension Gateway {
             // Restarted: every open job is asked for by itself, now.
             for job in doors[provider]?.occupied.sorted() ?? []
             where jobs[job]?.inFlight == nil && jobs[job]?.acknowledged == true {
-                jobs[job]?.next = (.read, now.monotonic)
+                plan(.read, for: job, at: now)
                 attendJob(job, at: now)
             }
             doors[provider]?.nextServices = now.monotonic
@@ -123,7 +161,7 @@ extension Gateway {
         }
         for id in door.occupied.sorted() {
             guard let job = jobs[id], job.acknowledged, job.state != .unknown, job.inFlight == nil else { continue }
-            becomeUnknown(job, problem, at: now)
+            becomeUnknown(job, problem, isRead: false, at: now)
         }
     }
 

@@ -40,6 +40,7 @@ package struct Gateway: Sendable {
 
     var doors: [ProviderID: Door] = [:]
     var jobs: [JobID: GatewayJob] = [:]
+    var jobTimers = TimerQueue<JobID>()
     /// Per tenant the only epoch whose commands count; it only rises.
     var fences: [TenantID: Int] = [:]
     var calls: [Int: ProviderCall] = [:]
@@ -75,7 +76,7 @@ package struct Gateway: Sendable {
             job.maybeSent = true
             job.isRecorded = true
             job.next = (.read, now.monotonic)
-            jobs[job.id] = job
+            put(job, at: now)
         }
     }
 
@@ -98,23 +99,18 @@ package struct Gateway: Sendable {
         return effects
     }
 
-    package func nextWake(at now: Moment) -> Int64 {
+    package mutating func nextWake(at now: Moment) -> Int64 {
         var next = now.monotonic + 60_000
         for door in doors.values {
             if !door.statusInFlight { next = min(next, door.nextStatus) }
             if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
             if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
+            if !door.batchInFlight, door.circuit == .closed, !door.occupied.isEmpty { next = min(next, door.nextBatch) }
             if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed {
                 next = min(next, door.submitFrom)
             }
         }
-        for job in jobs.values where !job.state.isTerminal && job.inFlight == nil {
-            // With an open circuit nothing can be done; the probe's answer is the next chance.
-            if let at = job.next?.at, doors[job.provider]?.circuit == .closed { next = min(next, at) }
-            if let deadline = job.request?.deadline, job.state == .submitting {
-                next = min(next, now.monotonic + max(0, deadline.milliseconds - now.wall.milliseconds))
-            }
-        }
+        if let job = jobTimers.next() { next = min(next, job) }
         return max(next, now.monotonic + 1)
     }
 
@@ -145,6 +141,7 @@ package struct Gateway: Sendable {
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
                 doors[provider] = door
+                rearm(provider, at: now)
                 effects.append(.subscribe(provider))
                 effects.append(.report(.attached(provider)))
             } else if doors[provider]?.version != control.version {
@@ -155,6 +152,7 @@ package struct Gateway: Sendable {
                 doors[provider]?.nextServices = 0
                 doors[provider]?.circuit = .closed
                 doors[provider]?.failures = 0
+                rearm(provider, at: now)
             }
             acknowledge(control, nil)
         case .detach:

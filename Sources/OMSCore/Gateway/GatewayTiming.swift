@@ -22,7 +22,7 @@ package struct GatewayTiming: Hashable, Sendable {
     func callLimit(_ kind: ProviderCall.Kind) -> Int {
         switch kind {
         case .status: statusCallMilliseconds
-        case .services, .sweep, .job, .submit, .stop: callMilliseconds
+        case .services, .sweep, .job, .batch, .submit, .stop: callMilliseconds
         }
     }
 }

@@ -8,6 +8,8 @@ package struct ProviderCall: Hashable, Sendable {
         /// The change feed: every job that changed since the watermark, all tenants at once.
         case sweep(since: Timestamp, pageToken: String?)
         case job(JobID)
+        /// Up to a hundred jobs at once.
+        case batch([JobID])
         case submit(JobRequest)
         case stop(JobID, JobAction)
     }

@@ -20,10 +20,13 @@ extension Registry {
         }
         switch request.method {
         case "apply": apply(request, at: now)
+        case "verification": saveVerification(request)
         default:
             respond(
                 request,
-                Problem(.badRequest, "field method: '\(request.method)' is no command; known: apply", status: 400))
+                Problem(
+                    .badRequest, "field method: '\(request.method)' is no command; known: apply, verification",
+                    status: 400))
         }
     }
 
@@ -48,6 +51,19 @@ extension Registry {
                     errors: errors))
         }
         waiting[store(.apply(documents, by: request.client))] = request
+    }
+
+    private mutating func saveVerification(_ request: ClientRequest) {
+        guard let provider = request.params["provider"]?.stringValue.flatMap({ ProviderID($0) }),
+            providers[provider] != nil
+        else {
+            return respond(request, Problem(.notFound, "field provider must name a registered provider", status: 404))
+        }
+        guard let report = request.params["report"], let passed = report["passed"]?.boolValue else {
+            return respond(
+                request, Problem(.badRequest, "field report must be a report with 'passed' true or false", status: 400))
+        }
+        waiting[store(.saveVerification(provider, passed: passed, report: report, by: request.client))] = request
     }
 
     /// Names that neither the registry nor this request knows.

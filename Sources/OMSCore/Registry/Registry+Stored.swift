@@ -35,7 +35,12 @@ extension Registry {
         case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
         case (.apply, .failed(let problem)), (.query, .failed(let problem)):
             if let client { respond(client, problem) }
-        case (.apply, _), (.query, _): break
+        case (.saveVerification(let provider, let passed, _, _), .saved):
+            announce(
+                "provider.verified", nil, "provider \(provider) \(passed ? "passed" : "failed") its conformance run")
+            if let client { respond(client, 200, []) }
+        case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
+        case (.apply, _), (.query, _), (.saveVerification, _): break
         }
     }
 

@@ -156,10 +156,16 @@ package struct Registry: Sendable {
             if early.count < Self.maxEarly { early[provider, default: .init()].catalog = catalog }
             return
         }
-        let changed = providers[provider]?.catalog?.services != catalog.services
+        let before = providers[provider]?.catalog?.services
         providers[provider]?.catalog = catalog
         observe(.catalog(provider, catalog))
-        if changed { replanSoon(at: now) }
+        guard before != catalog.services else { return }
+        replanSoon(at: now)
+        if let before {
+            announce(
+                "provider.catalog", nil,
+                "catalogue of \(provider) changed: \(CatalogDifference.text(before, catalog.services))")
+        }
     }
 
     private mutating func see(_ health: Health, of provider: ProviderID, at now: Moment) {

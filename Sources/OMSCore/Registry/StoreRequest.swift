@@ -13,6 +13,8 @@ package enum StoreRequest: Hashable, Sendable {
     /// A piece of the journal together with its number: effects and acknowledgement in one transaction.
     case commit(TenantID, Journal)
     case observe([Observation])
+    /// The report of a conformance run, with its evidence.
+    case saveVerification(ProviderID, passed: Bool, report: JSONValue, by: NodeID)
     case query(ClientRequest)
 }
 

@@ -1,0 +1,26 @@
+import OMSModel
+
+/// What changed between two catalogues of a provider, in words for an operator.
+enum CatalogDifference {
+    static func text(_ before: [ServiceDescription], _ after: [ServiceDescription]) -> String {
+        let old = Dictionary(before.map { ($0.id, $0) }) { first, _ in first }
+        let new = Dictionary(after.map { ($0.id, $0) }) { first, _ in first }
+        var parts: [String] = []
+        for id in Set(old.keys).union(new.keys).sorted() {
+            switch (old[id], new[id]) {
+            case (nil, .some): parts.append("\(id) added")
+            case (.some, nil): parts.append("\(id) removed: running jobs finish, new ones go elsewhere")
+            case (.some(let was), .some(let now)) where was != now:
+                if was.available != now.available {
+                    parts.append(
+                        now.available
+                            ? "\(id) offered again" : "\(id) withdrawn: running jobs finish, new ones go elsewhere")
+                } else {
+                    parts.append("\(id) changed (version \(was.version) to \(now.version))")
+                }
+            default: break
+            }
+        }
+        return parts.isEmpty ? "only the order" : parts.joined(separator: "; ")
+    }
+}
