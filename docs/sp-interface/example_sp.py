@@ -118,10 +118,14 @@ class Jobs:
         since = stamp(parsed(query["updated_since"])) if "updated_since" in query else ""
         found = sorted((job for job in seen if among(job, "state", "id") and job["updated"] >= since
                         and key(job) > query.get("page_token", "")), key=key)
-        size = int(query.get("page_size", 100))
+        jobs, room = [], 500_000  # callers read at most 1 MiB of an answer
+        for job in found[:int(query.get("page_size", 100))]:
+            room -= len(json.dumps(job))
+            if jobs and room < 0: break
+            jobs.append(job)
         counts = {state: sum(job["state"] == state for job in seen) for state in STATES}
-        page = {"statistics": {"as_of": stamp(now()), "counts": counts}, "jobs": found[:size]}
-        return page | ({"next_page_token": key(found[size - 1])} if len(found) > size else {})
+        page = {"statistics": {"as_of": stamp(now()), "counts": counts}, "jobs": jobs}
+        return page | ({"next_page_token": key(jobs[-1])} if len(found) > len(jobs) else {})
 
     def status(self):
         date = stamp(now())[:10]
