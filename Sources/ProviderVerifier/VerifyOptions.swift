@@ -7,7 +7,8 @@ package struct VerifyOptions: Sendable {
     package var token: String?
     /// The service to submit jobs of; nil: the first one that takes a job.
     package var service: String?
-    /// Configurations of a short and, if there is a second one, of a long job; empty: as the catalogue's examples say.
+    /// Configurations of a short and, if there is a second one, of a long job, or objects with `config` and `input`;
+    /// empty: as the catalogue's examples say.
     package var configs: [JSONValue] = []
     package var addressPolicy = AddressPolicy()
     package var timeoutMilliseconds = 10_000

@@ -13,8 +13,10 @@ STATES = ("queued", "running", "stopping", "succeeded", "failed", "stopped")
 RETENTION_S, WORKERS, MAX_QUEUED = 86_400, 4, 200
 SERVICE = {"id": "word-count", "type": "word-count", "version": "1.0.0", "name": "Word count", "available": True,
            "cancel": "cooperative", "safe_to_run_twice": True, "defaults": {"timeout_s": 60},
-           "parameters_schema": {"type": "object", "properties": {"pace_ms": {"type": "integer", "minimum": 0}}},
-           "input_schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}}
+           "parameters_schema": {"type": "object", "properties": {"pace_ms": {"type": "integer", "minimum": 0}},
+                                 "examples": [{"pace_ms": 0}, {"pace_ms": 2000}]},
+           "input_schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}},
+                            "examples": [{"text": "to be or not to be"}]}}
 
 def now(): return time.time_ns() // 1_000_000  # all times are milliseconds
 def stamp(at): return datetime.fromtimestamp(at / 1000, timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"

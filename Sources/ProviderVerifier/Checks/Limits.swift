@@ -17,15 +17,14 @@ extension Verification {
         let alive = try await ask("GET", "/status")
         expect(.startedAt, alive["started_at"] == status["started_at"], "it was started again by a bad request", alive)
         let number = newID()
-        var config = work.short.objectValue ?? [:]
-        config["timeout_s"] = .int(66)
+        let job = work.short.configured("timeout_s", 66)
         // 66.0 has to be written by hand: an encoder makes 66 of it.
-        let text = body(number, work.service, .object(config)).text.replacing(
+        let text = body(number, work.service, job).text.replacing(
             "\"timeout_s\":66", with: "\"timeout_s\":66.0")
         let float = try await ask("POST", "/jobs/", body: Array(text.utf8))
         if float.isSuccess { submitted.append((number, tenant)) }
         expect(.jsonForm, float.status == 201, "timeout_s 66.0 gave \(float.status); it is an integer", float)
-        let again = try await ask("POST", "/jobs/", json: body(number, work.service, .object(config)))
+        let again = try await ask("POST", "/jobs/", json: body(number, work.service, job))
         expect(.conflict, again.status == 200, "66 after 66.0 gave \(again.status); they are the same request", again)
     }
 
@@ -80,18 +79,26 @@ extension JSONValue {
 
 /// Runs a command of the operator's own, given on the command line.
 enum Shell {
+    /// - Returns: its exit status; 127 when it cannot be started.
     static func run(_ command: String) async -> Int32 {
-        let process = Process()
-        process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-c", command]
-        return await withCheckedContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try process.run()
-            } catch {
-                process.terminationHandler = nil
-                continuation.resume(returning: 127)
-            }
+        await withCheckedContinuation { continuation in
+            // Not Foundation's Process: on Linux it waits for all descendants, and a restarted provider lives on.
+            let thread = Thread { continuation.resume(returning: spawnAndWait(command)) }
+            thread.start()
         }
+    }
+
+    private static func spawnAndWait(_ command: String) -> Int32 {
+        let texts: [String] = ["/bin/sh", "-c", command]
+        var arguments: [UnsafeMutablePointer<CChar>?] = texts.map { (text: String) in strdup(text) }
+        arguments.append(nil)
+        defer { for argument in arguments { free(argument) } }
+        var pid: pid_t = 0
+        // A restarted provider outlives us and must hold nothing open that we have, or were given.
+        for descriptor in 3..<Int32(1024) { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        guard posix_spawn(&pid, "/bin/sh", nil, nil, &arguments, environ) == 0 else { return 127 }
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0 { if errno != EINTR { return 127 } }
+        return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + status & 0x7f
     }
 }

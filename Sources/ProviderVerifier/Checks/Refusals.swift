@@ -17,12 +17,10 @@ extension Verification {
             expect(.refusals, [400, 422].contains(reply.status), "the body \(body) gave \(reply.status)", reply)
             expect(.clientErrors, reply.status < 500, "the body \(body) gave \(reply.status)", reply)
         }
-        var wrong = work.short.objectValue ?? [:]
-        wrong["timeout_s"] = "soon"
-        try await expectRefused(.object(wrong), work, pointer: "/config/timeout_s", .refusals)
-        wrong = work.short.objectValue ?? [:]
-        wrong["parameters"] = .array([])
-        try await expectRefused(.object(wrong), work, pointer: "/config/parameters", .refusals)
+        try await expectRefused(
+            work.short.configured("timeout_s", "soon"), work, pointer: "/config/timeout_s", .refusals)
+        try await expectRefused(
+            work.short.configured("parameters", .array([])), work, pointer: "/config/parameters", .refusals)
         if let (config, pointer) = violation(of: work) {
             try await expectRefused(config, work, pointer: pointer, .schemas)
         } else {
@@ -74,11 +72,9 @@ extension Verification {
         let properties = service?["parameters_schema"]?["properties"]?.objectValue ?? [:]
         for (name, schema) in properties.sorted(by: { $0.key < $1.key }) {
             guard let type = schema["type"]?.stringValue, type != "object" else { continue }
-            var config = work.short.objectValue ?? [:]
-            var parameters = config["parameters"]?.objectValue ?? [:]
+            var parameters = work.short["config"]?["parameters"]?.objectValue ?? [:]
             parameters[name] = ["oms-verify": .string("an object instead of \(type)")]
-            config["parameters"] = .object(parameters)
-            return (.object(config), "/config/parameters/\(name)")
+            return (work.short.configured("parameters", .object(parameters)), "/config/parameters/\(name)")
         }
         return nil
     }
@@ -101,11 +97,11 @@ extension Verification {
                 expect(.deadline, false, "a job past its deadline did not end within 10 s", reply)
             }
         }
-        guard let long = work.long?.objectValue else {
+        guard let long = work.long else {
             return skip(.timeout, because: "there is no long job (a second example or --config)")
         }
         let slow = newID()
-        let begun = try await submit(slow, work.service, .object(long.merging(["timeout_s": 1]) { _, new in new }))
+        let begun = try await submit(slow, work.service, long.configured("timeout_s", 1))
         guard begun.isSuccess else { return skip(.timeout, because: "a job with timeout_s 1 was not taken") }
         if let end = try await watch(slow, seconds: 30, until: Shape.terminal.contains) {
             let slug = end["error"]?["type"]?.stringValue ?? "no error"

@@ -1,15 +1,6 @@
 import OMSModel
 import OMSRuntime
 
-/// A service and configurations with which this provider can be tried.
-struct Work: Sendable {
-    var service: String
-    /// Ends soon.
-    var short: JSONValue
-    /// Runs for a while, if the provider has such.
-    var long: JSONValue?
-}
-
 /// Jobs: submitting, refusing, watching.
 extension Verification {
     /// Submits until the provider takes one: what nobody can submit, nobody can verify.
@@ -17,58 +8,42 @@ extension Verification {
         var reasons: [String] = []
         for service in services where service["available"]?.boolValue != false {
             guard let id = service["id"]?.stringValue, options.service == nil || options.service == id else { continue }
-            let configs = options.configs.isEmpty ? Self.examples(of: service) : options.configs
-            let short = configs.first ?? [:]
+            let jobs = options.configs.isEmpty ? Work.examples(of: service) : options.configs.map(Work.given)
+            let short = jobs.first ?? [:]
             let job = newID()
             let reply = try await submit(job, id, short)
             if reply.status == 201 {
                 note(reply.json, reply, id: job)
-                return Work(service: id, short: short, long: configs.count > 1 ? configs.last : nil)
+                return Work(service: id, short: short, long: jobs.count > 1 ? jobs.last : nil)
             }
             reasons.append("\(id): \(reply.status) \(reply["detail"]?.stringValue ?? "")")
         }
         throw Stop(
             reason: "no job was taken (\(reasons.joined(separator: "; "))). Name a service and a configuration with "
-                + "--service and --config, or give its parameters_schema the member examples: first a short job, then "
-                + "a long one")
+                + "--service and --config, or give its parameters_schema and input_schema the member examples: first of "
+                + "a short job, last of a long one")
     }
 
-    /// `defaults` with each of the `examples` of `parameters_schema`. An example that has one of the configuration's
-    /// own members is taken for a whole configuration.
-    static func examples(of service: JSONValue) -> [JSONValue] {
-        var defaults = service["defaults"]?.objectValue ?? [:]
-        defaults["frequency"] = nil
-        let examples = service["parameters_schema"]?["examples"]?.arrayValue ?? []
-        if examples.isEmpty { return [.object(defaults)] }
-        return examples.map { example in
-            let members = example.objectValue ?? [:]
-            let known: Set<String> = ["parameters", "data_source", "output_source", "timeout_s"]
-            let config = known.isDisjoint(with: members.keys) ? ["parameters": example] : members
-            return .object(defaults.merging(config) { _, new in new })
-        }
-    }
-
-    func body(
-        _ id: String, _ service: String, _ config: JSONValue, tenant: String? = nil, more: [String: JSONValue] = [:]
-    )
+    func body(_ id: String, _ service: String, _ job: JSONValue, tenant: String? = nil, more: [String: JSONValue] = [:])
         -> JSONValue
     {
-        let members: [String: JSONValue] = [
-            "id": .string(id), "service": .string(service), "tenant": .string(tenant ?? self.tenant), "config": config,
+        var members: [String: JSONValue] = [
+            "id": .string(id), "service": .string(service), "tenant": .string(tenant ?? self.tenant),
             "labels": ["run_id": .string(id), "probe": "ä \"quoted\""],
         ]
+        members.merge(job.objectValue ?? [:]) { _, new in new }
         return .object(members.merging(more) { _, new in new })
     }
 
     func submit(
-        _ id: String, _ service: String, _ config: JSONValue, tenant: String? = nil, headers: [String: String] = [:],
+        _ id: String, _ service: String, _ job: JSONValue, tenant: String? = nil, headers: [String: String] = [:],
         more: [String: JSONValue] = [:]
     ) async throws -> Reply {
         let all = ["Idempotency-Key": "\"\(id)\"", "Prefer": "respond-async"].merging(headers) { _, new in new }
         // Full or draining is no fault: a few more tries, as the gateway would.
         for attempt in 0... {
             let reply = try await ask(
-                "POST", "/jobs/", headers: all, json: body(id, service, config, tenant: tenant, more: more))
+                "POST", "/jobs/", headers: all, json: body(id, service, job, tenant: tenant, more: more))
             if reply.isSuccess { submitted.append((id, tenant ?? self.tenant)) }
             guard reply.status == 429 || reply.status == 503, attempt < 5 else { return reply }
             try await pause(1000 * min(reply.header("retry-after").flatMap { Int($0) } ?? 1, 5))
@@ -115,9 +90,8 @@ extension Verification {
         note(again.json, again, id: id)
         expect(.idempotent, again["created"] == first["created"], "created changed: it is another job", first, again)
 
-        var other = work.short.objectValue ?? [:]
-        other["timeout_s"] = .int(Int64(other["timeout_s"]?.intValue ?? 100) + 1)
-        let conflict = try await submit(id, work.service, .object(other))
+        let seconds = work.short["config"]?["timeout_s"]?.intValue ?? 100
+        let conflict = try await submit(id, work.service, work.short.configured("timeout_s", .int(seconds + 1)))
         expect(.conflict, conflict.status == 409, "another request with the same id gave \(conflict.status)", conflict)
         if conflict.status == 409 {
             expect(.slugs, conflict.slug == "id-conflict", "type is \(conflict.slug ?? "missing")", conflict)
