@@ -13,7 +13,7 @@ STATES = ("queued", "running", "stopping", "succeeded", "failed", "stopped")
 RETENTION_S, WORKERS, MAX_QUEUED = 86_400, 4, 200
 SERVICE = {"id": "word-count", "type": "word-count", "version": "1.0.0", "name": "Word count", "available": True,
            "cancel": "cooperative", "safe_to_run_twice": True, "defaults": {"timeout_s": 60},
-           "parameters_schema": {"type": "object", "properties": {"pace_ms": {"type": "integer", "minimum": 0}}},
+           "parameters_schema": {"properties": {"pace_ms": {"type": "integer", "minimum": 0, "maximum": 10_000}}},
            "input_schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}}
 
 def now(): return time.time_ns() // 1_000_000  # all times are milliseconds
@@ -145,7 +145,8 @@ class Jobs:
                     continue
                 job = self.change(waiting[0], state="running", attempt=1, started=stamp(now()))
                 stop = self.stops[job["id"]] = threading.Event()
-            end = count_words(waiting[0]["request"], stop)
+            try: end = count_words(waiting[0]["request"], stop)
+            except Exception as fault: end = {"state": "failed", "error": ("job-failed", repr(fault)[:1000])}
             with self.lock:
                 self.change(self.all[job["id"]], **end)
                 del self.stops[job["id"]]
