@@ -44,9 +44,11 @@ def against(name, command, directory, *options):
         began = time.monotonic()
         output = run(
             f"schemathesis against {name}",
-            [os.path.join(TOOLS, "schemathesis"), "--no-color", "--config-file", os.path.join(HERE, "schemathesis.toml"),
-             "run", DOCUMENT, "--url", address[1], "--max-examples", EXAMPLES, "--continue-on-failure", *options],
-            cwd=directory, env=os.environ | {"OMS_CONTRACT_PROVIDER": name, "SCHEMATHESIS_HOOKS": os.path.join(HERE, "hooks.py")})
+            [os.path.join(TOOLS, "schemathesis"), "--no-color",
+             "--config-file", os.path.join(HERE, "schemathesis.toml"), "run", DOCUMENT,
+             "--url", address[1], "--max-examples", EXAMPLES, "--continue-on-failure", *options],
+            cwd=directory, env=os.environ | {
+                "OMS_CONTRACT_PROVIDER": name, "SCHEMATHESIS_HOOKS": os.path.join(HERE, "hooks.py")})
         # A document that lost its operations, or a provider that refused everything, would pass as well.
         cases = re.search(r"(\d+) generated, (\d+) passed", output)
         if not cases or int(cases[1]) < 300:
@@ -103,7 +105,8 @@ def main():
         os.mkdir(os.path.join(directory, "store"))
         against(
             "reference-sp",
-            [reference, "--port", "0", "--name", "contract", "--data-root", os.path.join(ROOT, "examples/open-bandit/data"),
+            [reference, "--port", "0", "--name", "contract",
+             "--data-root", os.path.join(ROOT, "examples/open-bandit/data"),
              "--store-root", os.path.join(directory, "store"), "--state", os.path.join(directory, "state.db")],
             directory)
         # The example has none of the optional features, so it may ignore the headers that belong to them.
