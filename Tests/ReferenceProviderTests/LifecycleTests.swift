@@ -149,3 +149,34 @@ import Testing
         #expect(failure { $0.host = "192.0.2.1" }.hasPrefix("--host 192.0.2.1"))
     }
 }
+
+/// Pages of the list against the size that the gateway reads.
+@Suite struct PageSizeTests {
+    @Test func aPageOfLargeJobsStaysBelowOneMebibyteAndNoneIsMissed() throws {
+        let provider = try TestProvider()
+        let ids = try provider.provider.engine.monitor.change { state in
+            try (0..<40).map { _ in
+                var request = harvest("a.csv")
+                request.labels = Dictionary(
+                    uniqueKeysWithValues: (0..<60).map { ("\($0)", String(repeating: "\u{1F600}", count: 250)) })
+                try state.store.insert(request, hash: "h", now: WallClock.now)
+                try state.store.finish(request.id, .stopped("x"), now: WallClock.now)
+                return request.id
+            }
+        }
+        let client = try provider.client()
+        var found: [JobID] = []
+        var token: String?
+        var pages = 0
+        repeat {
+            let answer = try client.get("/jobs/?page_size=1000" + (token.map { "&page_token=\($0)" } ?? ""))
+            #expect(answer.body.count < 1 << 20)
+            let page = try answer.decode(JobList.self)
+            found += page.jobs.map(\.id)
+            token = page.nextPageToken
+            pages += 1
+        } while token != nil && pages < 20
+        #expect(found == ids)
+        #expect(pages > 2)
+    }
+}

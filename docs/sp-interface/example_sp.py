@@ -13,7 +13,7 @@ STATES = ("queued", "running", "stopping", "succeeded", "failed", "stopped")
 RETENTION_S, WORKERS, MAX_QUEUED = 86_400, 4, 200
 SERVICE = {"id": "word-count", "type": "word-count", "version": "1.0.0", "name": "Word count", "available": True,
            "cancel": "cooperative", "safe_to_run_twice": True, "defaults": {"timeout_s": 60},
-           "parameters_schema": {"type": "object", "properties": {"pace_ms": {"type": "integer", "minimum": 0}}},
+           "parameters_schema": {"properties": {"pace_ms": {"type": "integer", "minimum": 0, "maximum": 10_000}}},
            "input_schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}}
 
 def now(): return time.time_ns() // 1_000_000  # all times are milliseconds
@@ -118,10 +118,14 @@ class Jobs:
         since = stamp(parsed(query["updated_since"])) if "updated_since" in query else ""
         found = sorted((job for job in seen if among(job, "state", "id") and job["updated"] >= since
                         and key(job) > query.get("page_token", "")), key=key)
-        size = int(query.get("page_size", 100))
+        jobs, room = [], 500_000  # callers read at most 1 MiB of an answer
+        for job in found[:int(query.get("page_size", 100))]:
+            room -= len(json.dumps(job))
+            if jobs and room < 0: break
+            jobs.append(job)
         counts = {state: sum(job["state"] == state for job in seen) for state in STATES}
-        page = {"statistics": {"as_of": stamp(now()), "counts": counts}, "jobs": found[:size]}
-        return page | ({"next_page_token": key(found[size - 1])} if len(found) > size else {})
+        page = {"statistics": {"as_of": stamp(now()), "counts": counts}, "jobs": jobs}
+        return page | ({"next_page_token": key(jobs[-1])} if len(found) > len(jobs) else {})
 
     def status(self):
         date = stamp(now())[:10]
@@ -141,7 +145,8 @@ class Jobs:
                     continue
                 job = self.change(waiting[0], state="running", attempt=1, started=stamp(now()))
                 stop = self.stops[job["id"]] = threading.Event()
-            end = count_words(waiting[0]["request"], stop)
+            try: end = count_words(waiting[0]["request"], stop)
+            except Exception as fault: end = {"state": "failed", "error": ("job-failed", repr(fault)[:1000])}
             with self.lock:
                 self.change(self.all[job["id"]], **end)
                 del self.stops[job["id"]]

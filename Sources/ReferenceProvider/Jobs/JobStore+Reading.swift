@@ -20,8 +20,9 @@ struct JobQuery: Hashable, Sendable {
 }
 
 extension JobStore {
-    /// A page ends early at this size, because 1,000 jobs with 32 KiB of outputs each would be 32 MB.
-    static let maximumPageBytes = 4 << 20
+    /// A page ends early at this size: 1,000 jobs with 32 KiB of outputs each would be 32 MB, and the gateway reads at
+    /// most 1 MiB of an answer. One job more, the largest there can be, still fits.
+    static let maximumPageBytes = 512 << 10
 
     func job(_ id: JobID) throws -> ProviderJob? {
         try database.query("SELECT \(Self.jobColumns) FROM job WHERE id = ?", [.text(id.description)], Self.job).first
@@ -32,7 +33,9 @@ extension JobStore {
         // One fixed text for all filters: a list travels as a JSON array, an absent filter as NULL.
         let statement = try database.statement(
             """
-            SELECT \(Self.jobColumns), coalesce(length(outputs), 0) FROM job
+            SELECT \(Self.jobColumns), length(CAST(request AS BLOB)) + length(CAST(coalesce(outputs, '') AS BLOB))
+              + length(CAST(coalesce(error, '') AS BLOB)) + 4 * length(coalesce(message, ''))
+            FROM job
             WHERE (updated, id) > (?1, ?2)
               AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3)))
               AND (?4 IS NULL OR id IN (SELECT value FROM json_each(?4)))
