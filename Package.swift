@@ -89,7 +89,8 @@ let package = Package(
         .target(
             name: "OMSAdmin",
             dependencies: [
-                "OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "OMSDev", argumentParser,
+                "OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "OMSDev", "ProviderVerifier", "Curl",
+                argumentParser,
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
@@ -105,6 +106,11 @@ let package = Package(
         // A Service Provider with scripted faults, for tests only
         .target(
             name: "HostileProvider", dependencies: ["OMSModel", "OMSRuntime"], path: "Tests/HostileProvider"),
+        .testTarget(
+            name: "ProviderVerifierTests",
+            dependencies: [
+                "ProviderVerifier", "HostileProvider", "reference-sp", "oms", "OMSModel", "OMSRuntime", "Curl",
+            ]),
         .testTarget(
             name: "GatewayServiceTests",
             dependencies: [
@@ -126,6 +132,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
+                "HostileProvider",
             ],
             exclude: ["independent.py"]),
     ]

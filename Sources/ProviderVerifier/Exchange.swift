@@ -18,7 +18,10 @@ package struct Exchange: Hashable, Sendable {
 /// An answer with everything that a check looks at.
 struct Reply: Sendable {
     var exchange: Exchange
+    /// 0: no readable answer.
     var status: Int
+    /// No byte of the request left: the provider has shown nothing of itself.
+    var isUnsent = false
     /// Names in lower case.
     var headers: [(name: String, value: String)]
     var body: [UInt8]

@@ -42,7 +42,8 @@ struct ProviderClient: Sendable {
         case .failed(let failure):
             let exchange = Exchange(
                 method: method, path: path, status: nil, text: failure.description, milliseconds: milliseconds)
-            return Reply(exchange: exchange, status: 0, headers: [], body: [], json: nil)
+            return Reply(
+                exchange: exchange, status: 0, isUnsent: failure.phase == .notSent, headers: [], body: [], json: nil)
         case .answered(let response):
             let exchange = Exchange(
                 method: method, path: path, status: response.status,

@@ -126,6 +126,7 @@ package actor Verification {
         } else {
             reply = await client.send(method, path, headers: headers, body: body)
         }
+        if reply.isUnsent, requests == 1 { throw Stop(reason: reply.exchange.line) }
         judge(reply)
         if reply.status == 0 {
             unanswered += 1

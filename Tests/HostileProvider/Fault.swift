@@ -58,7 +58,7 @@ package struct FaultRule: Sendable {
 package enum Lie: String, Sendable, Hashable, CaseIterable {
     case executesTwice, acceptsConflict, acceptsAnyConfig, acceptsUnknownService
     case wrongID, wrongTypes, nullMembers
-    case stateFalls, terminalChanges, forgetsAtOnce, forgetsWhenEnded, ignoresDeadline
+    case stateFalls, terminalChanges, forgetsAtOnce, forgetsWhenEnded, ignoresDeadline, ignoresTimeout
     case ignoresFilters, wrongOrder, exclusiveSince, offsetPaging, wrongCounts, anyPageSize, ignoresSince
     case redirectsSlash, refusesSlash
     case plainErrors, wrongProblemStatus, wrongSlugs

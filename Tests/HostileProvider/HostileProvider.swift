@@ -67,7 +67,12 @@ package final class HostileProvider: Sendable {
     ) -> Bool {
         let path = request.path.split(separator: "/").map(String.init)
         guard let route = route(request.method, path) else {
-            return FaultWriter.send(.problem(404, .notFound, "nothing is here"), socket)
+            guard let allowed = ["services": "GET", "status": "GET", "jobs": "GET, POST"][path.first ?? ""],
+                path.count <= 2
+            else { return FaultWriter.send(.problem(404, .notFound, "nothing is here"), socket) }
+            var answer = Answer.problem(405, .badRequest, "allowed: \(allowed)")
+            answer.headers["Allow"] = allowed
+            return FaultWriter.send(answer, socket)
         }
         let rule = state.withLock { state -> FaultRule? in
             state.book.log.received(request, route)
@@ -156,6 +161,9 @@ extension HostileProvider.State {
         case .list: return book.list(request.query, now: now)
         case .job: return book.read(path[1], now: now)
         case .submit, .stop:
+            if request.headers["oms-epoch"] != nil, epoch.map({ $0 < 0 }) ?? true {
+                return .problem(400, .badRequest, "OMS-Epoch must be an integer from 0")
+            }
             if request.body.count > 256 << 10, !lies.contains(.acceptsHugeBody) {
                 return .problem(413, .tooLarge, "at most 256 KiB")
             }

@@ -10,6 +10,7 @@ struct JobBook {
         let service: String
         let tenant: String
         let durationMilliseconds: Int64
+        let timeoutMilliseconds: Int64
         let deadline: Int64?
         let number: Int
         let created: Int64
@@ -53,8 +54,11 @@ struct JobBook {
                     log.began(id)
                 }
             }
-            if record.state == .running, let started = record.started, now >= started + record.durationMilliseconds {
-                finish(&record, .succeeded, nil, now)
+            if record.state == .running, let started = record.started {
+                let inTime = record.durationMilliseconds <= record.timeoutMilliseconds || lies.contains(.ignoresTimeout)
+                if now >= started + (inTime ? record.durationMilliseconds : record.timeoutMilliseconds) {
+                    finish(&record, inTime ? .succeeded : .failed, inTime ? nil : .timeout, now)
+                }
             }
             if record.state == .stopping, let stopAt = record.stopAt, now >= stopAt {
                 finish(&record, .stopped, nil, now)
@@ -109,6 +113,7 @@ struct JobBook {
         let record = Record(
             id: id, request: body, service: body["service"]?.stringValue ?? "", tenant: tenant,
             durationMilliseconds: parameters?["duration_ms"]?.intValue ?? 20,
+            timeoutMilliseconds: (body["config"]?["timeout_s"]?.intValue ?? 600) * 1000,
             deadline: body["deadline"]?.stringValue.flatMap { Timestamp($0)?.milliseconds }, number: records.count,
             created: lastUpdate, updated: lastUpdate)
         records[id] = record

@@ -1,15 +1,17 @@
 import ArgumentParser
 import OMSProtocol
+import ProviderVerifier
 
 /// Prints the files that are made from the code; `Scripts` and tests compare them with the committed copies.
 struct ContractCommand: ParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
         case acl, topics
+        case providerRules = "sp-rules"
         case mosquittoConf = "mosquitto-conf"
     }
 
     static let configuration = CommandConfiguration(
-        commandName: "contract", abstract: "Prints a file made from the code: acl, mosquitto-conf, topics.",
+        commandName: "contract", abstract: "Prints a file made from the code: acl, mosquitto-conf, topics, sp-rules.",
         shouldDisplay: false)
 
     @Argument var part: Part
@@ -18,6 +20,7 @@ struct ContractCommand: ParsableCommand {
         switch part {
         case .acl: print(AccessControlList.render(), terminator: "")
         case .mosquittoConf: print(BrokerProfile.container.render(), terminator: "")
+        case .providerRules: print(VerifyRule.markdown(), terminator: "")
         case .topics: print(TopicDocument.render(), terminator: "")
         }
     }

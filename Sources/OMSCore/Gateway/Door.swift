@@ -15,6 +15,8 @@ struct Door: Sendable {
     /// A broken rule that did not keep the provider from answering, shown for a while after it was last seen.
     var warning: Problem?
     var warningEnds: Int64 = 0
+    /// What was wrong with the last answer to /status: other answers, however good, do not heal that.
+    var statusFault: Problem?
     var report: ProviderStatus?
     var latency: Int?
     var checked: Timestamp?
@@ -150,7 +152,7 @@ struct Door: Sendable {
             if now.monotonic >= warningEnds { warning = nil }
             if circuit != .closed { circuit = .closed }
             status = report.map { Health.Status($0.status) } ?? .pass
-            if warning != nil, status == .pass { status = .warn }
+            if warning != nil || statusFault != nil, status == .pass { status = .warn }
         case .warning(let problem):
             warning = problem
             warningEnds = now.monotonic + 12 * timing.probeMilliseconds
@@ -182,7 +184,7 @@ struct Door: Sendable {
     func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {
         Health(
             status: status, checked: checked ?? now.wall, latencyMilliseconds: latency, circuit: circuit,
-            gateway: gateway, boot: boot, report: report, error: error ?? warning)
+            gateway: gateway, boot: boot, report: report, error: error ?? statusFault ?? warning)
     }
 }
 

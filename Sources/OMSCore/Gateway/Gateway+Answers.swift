@@ -21,7 +21,9 @@ extension Gateway {
     private mutating func noteHealth(_ call: ProviderCall, _ answer: ProviderAnswer, at now: Moment) {
         guard var door = doors[call.provider] else { return }
         let wasOpen = door.circuit != .closed
-        let changed = door.take(HealthSign(answer), at: now)
+        let sign = HealthSign(answer)
+        if call.kind == .status { door.statusFault = sign.problem }
+        let changed = door.take(sign, at: now)
         doors[call.provider] = door
         if wasOpen, door.circuit == .closed { rearm(call.provider, at: now) }
         if changed {

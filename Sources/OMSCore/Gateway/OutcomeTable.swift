@@ -117,6 +117,13 @@ enum HealthSign: Equatable {
     /// Opens the circuit at once: no repetition can help before somebody acts.
     case fatal(Problem)
 
+    var problem: Problem? {
+        switch self {
+        case .none, .good: nil
+        case .warning(let problem), .failure(let problem), .fatal(let problem): problem
+        }
+    }
+
     init(_ answer: ProviderAnswer) {
         switch answer {
         case .failed(_, .ledger, _): self = .none
