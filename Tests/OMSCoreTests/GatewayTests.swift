@@ -497,4 +497,16 @@ struct GatewayTests {
             return
         }
     }
+
+    @Test("a provider whose list is broken is asked for each quiet job by itself")
+    func brokenList() {
+        var bench = GatewayBench()
+        bench.answer(submitted(&bench), 201, .job(bench.job(id, .running)))
+        bench.pass(46_000)
+        let look = bench.take()!
+        #expect(look.kind == .batch([id]))
+        bench.answer(look, 200, .malformed("statistics is missing"))
+        bench.feed(.wake)
+        #expect(bench.take()?.kind == .job(id))
+    }
 }

@@ -427,9 +427,9 @@ struct RegistryTests {
                 ))
             return bench.responses().last?.status
         }
-        #expect(send(["provider": "nobody", "report": ["passed": true]]) == 404)
+        #expect(send(["provider": "nobody", "report": ["verdict": "pass"]]) == 404)
         #expect(send(["provider": "alpha", "report": [:]]) == 400)
-        #expect(send(["provider": "alpha", "report": ["passed": false, "rules": []]]) == 200)
+        #expect(send(["provider": "alpha", "report": ["verdict": "fail", "rules": []]]) == 200)
         #expect(
             bench.requests.contains {
                 if case .saveVerification("alpha", passed: false, _, _) = $0 { true } else { false }

@@ -3,7 +3,7 @@
 
     python3 example_sp.py --port 18090 --state /tmp/example-sp.db
 
-Its service, 'word-count', counts the words of a job's input: {"text": "to be or not to be"}."""
+Its service, 'word-count', counts the words of a text, with a pause of pace_ms after each."""
 import argparse, hashlib, json, re, sqlite3, threading, time
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,10 +13,10 @@ STATES = ("queued", "running", "stopping", "succeeded", "failed", "stopped")
 RETENTION_S, WORKERS, MAX_QUEUED = 86_400, 4, 200
 SERVICE = {"id": "word-count", "type": "word-count", "version": "1.0.0", "name": "Word count", "available": True,
            "cancel": "cooperative", "safe_to_run_twice": True, "defaults": {"timeout_s": 60},
-           "parameters_schema": {"type": "object", "properties": {"pace_ms": {"type": "integer", "minimum": 0}},
-                                 "examples": [{"pace_ms": 0}, {"pace_ms": 2000}]},
-           "input_schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}},
-                            "examples": [{"text": "to be or not to be"}]}}
+           "parameters_schema": {
+               "type": "object", "required": ["text"], "properties": {
+                   "text": {"type": "string"}, "pace_ms": {"type": "integer", "minimum": 0, "maximum": 10_000}},
+               "examples": [{"text": "to be or not to be"}, {"text": "a " * 100, "pace_ms": 1000}]}}
 
 def now(): return time.time_ns() // 1_000_000  # all times are milliseconds
 def stamp(at): return datetime.fromtimestamp(at / 1000, timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -31,7 +31,7 @@ def text(pattern): return lambda v: isinstance(v, str) and bool(re.fullmatch(pat
 def whole(low, high): return lambda v: type(v) in (int, float) and v == int(v) and low <= v <= high
 def a_time(v): return text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+ -]\d\d:\d\d)")(v.upper()) and stamp(parsed(v))
 NAME, ID = r"[a-z0-9][a-z0-9-]{0,62}", r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-JOB = {"id": text(ID), "service": text(NAME), "tenant": text(NAME), "input/text": text(".*")}
+JOB = {"id": text(ID), "service": text(NAME), "tenant": text(NAME), "config/parameters/text": text(".*")}
 JOB_MORE = {"config/timeout_s": whole(1, 2_592_000), "config/parameters/pace_ms": whole(0, 10_000), "deadline": a_time,
             "labels": lambda v: all(isinstance(value, str) for value in v.values())}
 STOP, STOP_MORE = {"action": text("stop")}, {"grace_s": whole(0, 86_400), "reason": text(".{0,1024}")}
@@ -147,15 +147,16 @@ class Jobs:
                     continue
                 job = self.change(waiting[0], state="running", attempt=1, started=stamp(now()))
                 stop = self.stops[job["id"]] = threading.Event()
-            end = count_words(waiting[0]["request"], stop)
+            try: end = count_words(waiting[0]["request"], stop)
+            except Exception as fault: end = {"state": "failed", "error": ("job-failed", repr(fault)[:1000])}
             with self.lock:
                 self.change(self.all[job["id"]], **end)
                 del self.stops[job["id"]]
 
 # ---- The work: looks at `stop` and at the clock all the time.
 def count_words(request, stop):
-    config, words = request.get("config", {}), request["input"]["text"].split()
-    end, pace = time.monotonic() + config.get("timeout_s", 60), config.get("parameters", {}).get("pace_ms", 0) / 1000
+    config, words = request["config"], request["config"]["parameters"]["text"].split()
+    end, pace = time.monotonic() + config.get("timeout_s", 60), config["parameters"].get("pace_ms", 0) / 1000
     for _ in words:
         if stop.wait(max(0, min(pace, end - time.monotonic()))): return {"state": "stopped"}
         if time.monotonic() >= end: return {"state": "failed", "error": ("timeout", "ran longer than timeout_s")}

@@ -47,6 +47,11 @@ struct VerifyCommand: AsyncParsableCommand {
     @Option(help: "Seconds to wait for an answer.")
     var timeout = 10
 
+    @Option(help: "Record the report in the registry, as evidence for the registered provider of this name.")
+    var record: String?
+
+    @OptionGroup var connection: ConnectionOptions
+
     func validate() throws {
         if !(1...300).contains(timeout) { throw ValidationError("--timeout must be from 1 to 300, not \(timeout)") }
         if !url.hasPrefix("http://") && !url.hasPrefix("https://") {
@@ -63,7 +68,25 @@ struct VerifyCommand: AsyncParsableCommand {
             throw ExitCode(2)
         }
         print(json ? JSONText.render(report.json) : report.text)
+        if let record {
+            _ = try await OperatorClient.with(try connection.endpoint()) { client in
+                try await client.command(
+                    "verification", ["provider": .string(record), "report": Self.recorded(report)])
+            }
+        }
         if report.exitCode != 0 { throw ExitCode(report.exitCode) }
+    }
+
+    /// The report as one message can carry it: the exchanges of the rules that did not pass.
+    private static func recorded(_ report: VerifyReport) -> JSONValue {
+        guard case .object(var members) = report.json else { return report.json }
+        members["rules"] = .array(
+            (members["rules"]?.arrayValue ?? []).map { rule in
+                guard case .object(var rule) = rule, rule["outcome"] == "pass" else { return rule }
+                rule["exchanges"] = nil
+                return .object(rule)
+            })
+        return .object(members)
     }
 
     private func options() throws -> VerifyOptions {

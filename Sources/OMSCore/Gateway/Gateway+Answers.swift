@@ -10,12 +10,17 @@ extension Gateway {
         case .services: tookCatalog(call.provider, answer, at: now)
         case .status: tookStatus(call.provider, answer, at: now)
         case .sweep: tookSweep(call.provider, call.kind, answer, at: now)
+        case .batch(let ids): tookBatch(call.provider, ids, answer, at: now)
+        case .submit, .job, .stop: break
+        }
+        // Before what it means for a job: whoever sees a job end by a fault finds the fault in the health already.
+        noteHealth(call, answer, at: now)
+        switch call.kind {
         case .submit(let request): tookSubmit(request, answer, at: now)
         case .job(let job): tookRead(job, answer, at: now)
-        case .batch(let ids): tookBatch(call.provider, ids, answer, at: now)
         case .stop(let job, _): tookStop(job, answer, at: now)
+        case .services, .status, .sweep, .batch: break
         }
-        noteHealth(call, answer, at: now)
     }
 
     private mutating func noteHealth(_ call: ProviderCall, _ answer: ProviderAnswer, at now: Moment) {

@@ -49,10 +49,8 @@ extension Gateway {
         _ provider: ProviderID, _ ids: [JobID], _ answer: ProviderAnswer, at now: Moment
     ) {
         doors[provider]?.batchInFlight = false
-        guard case .answered(_, let retryAfter, _, let body) = answer else { return }
-        guard case .jobs(let list) = body else {
-            if let retryAfter { doors[provider]?.nextBatch = now.monotonic + Int64(retryAfter) * 1000 }
-            return
+        guard case .answered(_, _, _, .jobs(let list)) = answer else {
+            return batchFailed(provider, ids, answer, at: now)
         }
         var missing = Set(ids)
         for report in list.jobs where missing.remove(report.id) != nil {
@@ -144,6 +142,20 @@ extension Gateway {
     }
 
     private static var maxSweepPages: Int { 50 }
+
+    /// A provider whose list is broken may still know its jobs one by one; one that cannot be reached, or asks for
+    /// patience, is left alone.
+    private mutating func batchFailed(
+        _ provider: ProviderID, _ ids: [JobID], _ answer: ProviderAnswer, at now: Moment
+    ) {
+        switch answer {
+        case .answered(_, let retryAfter?, _, _):
+            doors[provider]?.nextBatch = now.monotonic + Int64(retryAfter) * 1000
+        case .answered, .failed(_, .tooLarge, _), .failed(_, .malformed, _), .failed(_, .timeout, _):
+            for id in ids where jobs[id]?.inFlight == nil { plan(.read, for: id, at: now) }
+        case .failed: break
+        }
+    }
 
     /// Three sweeps without a list: nobody can say how the jobs there are.
     private mutating func sweepFailed(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {

@@ -59,11 +59,16 @@ extension Registry {
         else {
             return respond(request, Problem(.notFound, "field provider must name a registered provider", status: 404))
         }
-        guard let report = request.params["report"], let passed = report["passed"]?.boolValue else {
+        guard let report = request.params["report"], let verdict = report["verdict"]?.stringValue,
+            ["pass", "fail", "unknown"].contains(verdict)
+        else {
             return respond(
-                request, Problem(.badRequest, "field report must be a report with 'passed' true or false", status: 400))
+                request,
+                Problem(.badRequest, "field report must be a report with a verdict: pass, fail or unknown", status: 400)
+            )
         }
-        waiting[store(.saveVerification(provider, passed: passed, report: report, by: request.client))] = request
+        waiting[store(.saveVerification(provider, passed: verdict == "pass", report: report, by: request.client))] =
+            request
     }
 
     /// Names that neither the registry nor this request knows.
