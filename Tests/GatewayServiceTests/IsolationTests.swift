@@ -90,7 +90,10 @@ struct IsolationTests {
         await gateway.attach("sp", provider.url, maxRunning: 1_000)
         let jobs = (0..<1_000).map { _ in newJob() }
         for (number, job) in jobs.enumerated() { await gateway.submit(job, duration: 1_000 + number * 3) }
-        for job in jobs { #expect(try await gateway.end(of: job, seconds: 60).state == .succeeded) }
+        for job in jobs {
+            let end = try await gateway.end(of: job, seconds: 60)
+            #expect(end.state == .succeeded, "\(end.error?.detail ?? "")")
+        }
         let log = provider.log
         let perJob = Double(log.requests.count) / Double(jobs.count)
         print(

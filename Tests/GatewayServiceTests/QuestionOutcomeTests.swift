@@ -62,7 +62,7 @@ struct ReadCase: Sendable, CustomTestStringConvertible {
         .init(name: "429", fault: .answer(429, headers: ["Retry-After": "1"]), times: 1, ends: .succeeded),
         .init(name: "500, then good", fault: .answer(500), times: 2, ends: .succeeded),
         .init(name: "502 three times", fault: .answer(502), times: 4, ends: .succeeded, through: [.unknown]),
-        .init(name: "reset three times", fault: .close, times: 4, ends: .succeeded, through: [.unknown]),
+        .init(name: "reset three times", fault: .close, times: 8, ends: .succeeded, through: [.unknown]),
         .init(
             name: "timeout three times", fault: .late(milliseconds: 700), times: 4, ends: .succeeded,
             through: [.unknown]),

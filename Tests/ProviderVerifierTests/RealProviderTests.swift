@@ -6,7 +6,7 @@ import ProviderVerifier
 import Testing
 
 /// The `oms` program against providers that are processes of their own.
-@Suite("oms sp verify against real providers")
+@Suite("oms sp verify against real providers", .serialized)
 struct RealProviderTests {
     static let jobs = """
         data_source: {uri: "file:///men-items.csv"}

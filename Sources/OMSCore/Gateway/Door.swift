@@ -39,6 +39,7 @@ struct Door: Sendable {
     private var retryBudget = Door.maxRetryBudget
     static let maxRetryBudget = 20.0
     static let retriesPerSubmit = 0.2
+    private var nextTrickle: Int64 = 0
 
     /// When the next submit may go out, with `max_submits_per_s`.
     private var nextSubmit: Int64 = 0
@@ -109,10 +110,13 @@ struct Door: Sendable {
     }
 
     /// - Returns: whether there was a retry left; without one the job waits longer.
-    mutating func spendRetry() -> Bool {
+    mutating func spendRetry(at now: Moment) -> Bool {
         guard retryBudget >= 1 else {
-            retryBudget = min(1, retryBudget + 0.1)  // a trickle, so that a quiet provider is tried again
-            return false
+            // A trickle, so that a quiet provider is tried again. By time and not by askers: of few jobs none would
+            // get its turn before its deadline.
+            guard now.monotonic >= nextTrickle else { return false }
+            nextTrickle = now.monotonic + 1_000
+            return true
         }
         retryBudget -= 1
         return true

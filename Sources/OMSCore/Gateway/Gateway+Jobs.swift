@@ -120,7 +120,8 @@ extension Gateway {
         }
         switch next.step {
         case .submit:
-            if job.attempts > 0, doors[job.provider]?.spendRetry() == false {
+            // What never left burdened nobody, and costs nothing of the budget.
+            if job.maybeSent, doors[job.provider]?.spendRetry(at: now) == false {
                 job.next = (.submit, now.monotonic + 1_000)
                 put(job, at: now)
                 return

@@ -95,7 +95,9 @@ enum Shell {
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0
         // A restarted provider outlives us and must hold nothing open that we have, or were given.
-        for descriptor in 3..<Int32(1024) { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [] {
+            if let descriptor = Int32(name), descriptor > 2 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        }
         guard posix_spawn(&pid, "/bin/sh", nil, nil, &arguments, environ) == 0 else { return 127 }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 { if errno != EINTR { return 127 } }
