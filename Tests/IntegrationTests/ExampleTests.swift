@@ -87,4 +87,34 @@ struct ExampleTests {
         #expect(finished.status == 1)
         #expect((finished.output + finished.errors).contains("men-bts.csv.gz"), "\(finished.errors.suffix(1_000))")
     }
+
+    @Test("without PostgreSQL's programs there is one sentence that names the place and the remedy")
+    func noPostgres() async throws {
+        let finished = try await oms("dev", environment: ["OMS_PG_BIN": "/nowhere"], deadline: 20)
+        #expect(finished.status == 1)
+        #expect(finished.errors.contains("no executable 'postgres' in /nowhere"), "\(finished.errors)")
+        #expect(finished.errors.contains("apt install postgresql-15"))
+    }
+
+    @Test("a port that is taken is named")
+    func portTaken() async throws {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(listener, pointer, size) == 0 && listen(listener, 1) == 0
+                    && getsockname(listener, pointer, &size) == 0
+            }
+        }
+        try #require(bound)
+        let port = UInt16(bigEndian: address.sin_port)
+        let finished = try await oms("dev", "--mqtt-port", "\(port)", deadline: 20)
+        #expect(finished.status == 1)
+        #expect(finished.errors.contains("port \(port) of 127.0.0.1 is taken"), "\(finished.errors)")
+        #expect(finished.errors.contains("--mqtt-port"))
+    }
 }

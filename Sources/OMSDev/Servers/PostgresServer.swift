@@ -111,6 +111,14 @@ package struct PostgresServer: Sendable {
     private static let oldest = 15
 
     private static func findBinaries(version: String?) throws(DevError) -> String {
+        if let folder = Executables.environment("OMS_PG_BIN") {
+            for program in ["postgres", "initdb"] where !Executables.isExecutable("\(folder)/\(program)") {
+                throw DevError(
+                    "OMS_PG_BIN: no executable '\(program)' in \(folder); name the folder with PostgreSQL's programs, "
+                        + "or unset it (Debian: apt install postgresql-15)")
+            }
+            return folder
+        }
         let root = "/usr/lib/postgresql"
         let installed = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap { Int($0) }
             .filter {
