@@ -435,12 +435,14 @@ struct GatewayTests {
         #expect(bench.events.last { $0.job == id }?.state == .stopped)
     }
 
-    @Test("outputs over the limit fail the job with a clear reason instead of blocking the bus")
-    func hugeOutputs() {
+    @Test(
+        "outputs over the limit fail the job with a clear reason instead of blocking the bus",
+        arguments: [("y", 1), ("\u{1}", 6)])
+    func hugeOutputs(text: String, factor: Int) {
         var bench = GatewayBench()
         let call = submitted(&bench)
         var job = bench.job(id, .succeeded)
-        job.outputs = ["x": .string(String(repeating: "y", count: 100_000))]
+        job.outputs = ["x": .string(String(repeating: text, count: 100_000 / max(1, factor)))]
         bench.answer(call, 201, .job(job))
         #expect(bench.events.last?.state == .failed)
         #expect(bench.events.last?.error?.detail?.contains("by reference") == true)

@@ -33,17 +33,23 @@ package struct AnswerReader {
             switch kind {
             case .services:
                 let list = try decoder.decode(ServiceList.self, from: data)
-                guard body.count <= Self.maxCatalogBytes else {
-                    return .malformed("a catalogue of \(body.count) bytes; at most \(Self.maxCatalogBytes)")
+                guard body.count <= AnswerLimits.maxCatalogBytes else {
+                    return .malformed("a catalogue of \(body.count) bytes; at most \(AnswerLimits.maxCatalogBytes)")
                 }
                 return .services(list)
-            case .status: return .status(try decoder.decode(ProviderStatus.self, from: data))
+            case .status:
+                var status = try decoder.decode(ProviderStatus.self, from: data)
+                AnswerLimits.cut(&status)
+                return .status(status)
             case .sweep, .batch:
                 var list = try decoder.decode(JobList.self, from: data)
                 guard list.jobs.count <= Self.maxPageItems else {
                     return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")
                 }
-                for index in list.jobs.indices { list.jobs[index].error = list.jobs[index].error.map(foreign) }
+                for index in list.jobs.indices {
+                    list.jobs[index].error = list.jobs[index].error.map(foreign)
+                    AnswerLimits.cut(&list.jobs[index])
+                }
                 return .jobs(list)
             case .job(let id), .stop(let id, _): return try job(data, id)
             case .submit(let request): return try job(data, request.id)
@@ -56,13 +62,12 @@ package struct AnswerReader {
     private func job(_ data: Data, _ id: JobID) throws -> ProviderAnswer.Body {
         var job = try decoder.decode(ProviderJob.self, from: data)
         job.error = job.error.map(foreign)
+        AnswerLimits.cut(&job)
         if job.id != id { return .malformed("asked for job \(id), got \(job.id)") }
         if !job.state.isProviderState { return .malformed("'\(job.state.rawValue)' is no state of a provider's job") }
         return .job(job)
     }
 
-    /// A catalogue travels in one message of at most 256 KiB.
-    private static let maxCatalogBytes = 200_000
     private static let maxPageItems = 1_000
     private static let maxDepth = 32
 
@@ -107,6 +112,7 @@ package struct AnswerReader {
     private func problem(_ status: Int, _ body: [UInt8]) -> Problem {
         if Self.excess(body) == nil, var problem = try? decoder.decode(Problem.self, from: Data(body)) {
             problem.status = status
+            AnswerLimits.cut(&problem)
             return foreign(problem)
         }
         let text = String(decoding: body.prefix(512), as: UTF8.self)

@@ -85,8 +85,8 @@ struct GatewayJob: Sendable {
         started = job.started
         finished = job.finished
         progress = job.progress
-        message = job.message.map { String($0.prefix(Self.maxMessageCharacters)) }
-        error = job.error?.trimmed(to: Self.maxMessageCharacters)
+        message = job.message
+        error = job.error
         outputs = job.state.isTerminal ? job.outputs : nil
         if job.state == .failed, error == nil {
             error = Problem(.jobFailed, "the provider gave no reason")
@@ -103,23 +103,6 @@ struct GatewayJob: Sendable {
         return .changed
     }
 
-    /// Texts of a provider are cut: they end in logs, rows and on a screen.
-    static let maxMessageCharacters = 2_000
-
     /// Twice what the contract allows, so that an honest provider near the limit is not punished for our estimate.
     static let maxOutputBytes = 65_536
-}
-
-extension Problem {
-    fileprivate func trimmed(to length: Int) -> Problem {
-        Problem(
-            type: String(type.prefix(200)), title: title.map { String($0.prefix(200)) }, status: status,
-            detail: detail.map { String($0.prefix(length)) }, instance: instance.map { String($0.prefix(200)) },
-            retryable: retryable,
-            errors: errors.map { list in
-                list.prefix(20).map {
-                    FieldError(pointer: String($0.pointer.prefix(200)), detail: String($0.detail.prefix(500)))
-                }
-            })
-    }
 }
