@@ -1,15 +1,13 @@
 import FoundationEssentials
 import OMSBus
 
-/// Resolves credential names to secrets: one file per name in a folder that only the gateway can read. Secrets are
-/// read at each use, so that a rotated one counts at once; they go into a request header and nowhere else.
+/// Resolves credential names to secrets: one file per name in a folder that only the gateway can read, or the gateway's
+/// environment (`alpha-token` is `OMS_CREDENTIAL_ALPHA_TOKEN`). Files are read at each use, so that a rotated secret
+/// counts at once. Secrets go into a request header and nowhere else.
 struct CredentialStore: Sendable {
     var directory: String?
 
     func secret(_ name: String) throws -> String {
-        guard let directory else {
-            throw OptionError("credential '\(name)' is wanted, but --credentials-dir is not set")
-        }
         // A name is no path.
         guard !name.isEmpty,
             name.utf8.allSatisfy({ byte in
@@ -18,6 +16,11 @@ struct CredentialStore: Sendable {
                     || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
             })
         else { throw OptionError("'\(name)' is no credential name; use a-z, 0-9, '-' and '_'") }
+        let variable = "OMS_CREDENTIAL_" + name.uppercased().replacing("-", with: "_")
+        if let value = ProcessInfo.processInfo.environment[variable], !value.isEmpty { return value }
+        guard let directory else {
+            throw OptionError("credential '\(name)' is wanted, but neither --credentials-dir nor \(variable) is set")
+        }
         return try SecretFile.read("\(directory)/\(name)", option: "credential '\(name)'")
     }
 }

@@ -176,4 +176,12 @@ import Testing
         #expect(try failure(await pool.send(HTTPRequest(url: server.url))).kind == .cancelled)
         #expect(pool.pending == 0)
     }
+
+    @Test func plainHTTPStaysInsideTheAllowedBlocks() throws {
+        let policy = AddressPolicy(allowedPrivate: [try #require(CIDR("10.0.0.0/8"))], requiresTLSOutside: true)
+        #expect(policy.allows([10, 1, 2, 3], overTLS: false))
+        #expect(policy.allows([93, 184, 216, 34], overTLS: true))
+        #expect(!policy.allows([93, 184, 216, 34], overTLS: false))
+        #expect(!policy.allows([192, 168, 0, 1], overTLS: true))
+    }
 }

@@ -32,7 +32,9 @@ struct AnswerLimitsTests {
         job.message = long
         job.error = Problem(
             type: long, title: long, detail: long, instance: long,
-            errors: (0..<500).map { _ in FieldError(pointer: String(long.prefix(2_000)), detail: String(long.prefix(2_000))) })
+            errors: (0..<500).map { _ in
+                FieldError(pointer: String(long.prefix(2_000)), detail: String(long.prefix(2_000)))
+            })
         job.outputs = ["text": ["value": .string(String(repeating: "\u{1}", count: 60_000))]]
         job.progress = 1e300
         guard case .job(let read) = try read(.job(id), job) else { throw CancellationError() }
