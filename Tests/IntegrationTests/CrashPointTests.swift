@@ -21,8 +21,9 @@ struct CrashPointTests {
         options.extent = .demo
         options.exampleFolder = folder.path
         options.binaryFolder = try Place.binaries
-        // Each process lives for three submits.
-        options.extraArguments = ["sp-gateway": ["--crash-point", "\(place):3"]]
+        // Each process lives for two submits.
+        options.extraArguments = ["sp-gateway": ["--crash-point", "\(place):2"]]
+        options.longestRestartDelay = .milliseconds(200)
         let deaths = Locked(0)
         options.onEvent = { event in
             if case .child(.died("sp-gateway", _, _)) = event { deaths.withLock { $0 += 1 } }
@@ -32,9 +33,12 @@ struct CrashPointTests {
                 "apply", "-f", folder.appending(path: "oms.yaml").path, environment: environment.operatorVariables)
             try #require(applied.status == 0, "\(applied.errors)")
             let database = try await Database.open(environment.postgresConfiguration())
-            let wanted = Self.crashesEach * 3
-            try await database.wait(
-                until: "SELECT count(*) >= \(wanted) FROM report.job WHERE finished_at IS NOT NULL", seconds: 300)
+            var finished = 0
+            while deaths.withLock({ $0 }) < Self.crashesEach {
+                finished += 4
+                try await database.wait(
+                    until: "SELECT count(*) >= \(finished) FROM report.job WHERE finished_at IS NOT NULL")
+            }
             try await database.wait(
                 until:
                     "SELECT min(created_at) > now() - interval '60 s' OR count(*) = 0 FROM report.job WHERE finished_at IS NULL"

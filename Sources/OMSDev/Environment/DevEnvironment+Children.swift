@@ -11,6 +11,7 @@ extension DevEnvironment {
             name: name, executable: try Executables.own(program, in: options.binaryFolder),
             arguments: arguments + (options.extraArguments[name] ?? []), logFile: folder.log(name))
         child.stage = stage
+        child.longestRestartDelay = options.longestRestartDelay
         child.folder = folder.path
         return child
     }

@@ -27,6 +27,8 @@ package struct DevOptions: Sendable {
     package var startDeadline: Duration = .seconds(30)
     /// More command line arguments by service name, for tests: `["wm-fleet": ["--x", "1"]]`.
     package var extraArguments: [String: [String]] = [:]
+    /// Of the services: the longest pause before a restart.
+    package var longestRestartDelay: Duration = .seconds(5)
     package var onEvent: @Sendable (DevEvent) -> Void = { _ in }
 
     package init() {}

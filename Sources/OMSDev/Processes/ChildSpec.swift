@@ -30,6 +30,8 @@ package struct ChildSpec: Sendable {
     package var runAs: SystemUser?
     package var logFile: String
     package var restart = Restart.always
+    /// Restarts wait 0.2 s, then twice as long each time, up to this.
+    package var longestRestartDelay: Duration = .seconds(5)
     /// Later stages are stopped before earlier ones.
     package var stage = 0
     /// After the last step comes SIGKILL.

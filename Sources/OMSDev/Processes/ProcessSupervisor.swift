@@ -102,7 +102,7 @@ package actor ProcessSupervisor {
         }
         if MonotonicClock.milliseconds - child.startedAt >= 10_000 { child.nextDelay = Child.firstDelay }
         let delay = child.nextDelay
-        child.nextDelay = min(.seconds(5), delay * 2)
+        child.nextDelay = min(child.spec.longestRestartDelay, delay * 2)
         child.state = .backingOff
         if let status { onEvent(.died(name: child.spec.name, status: status, restartAfter: delay)) }
         child.timer = loop.schedule(after: delay) { self.restart(child) }
