@@ -228,6 +228,16 @@ struct RegistryTests {
         #expect(bench.controls().isEmpty)
     }
 
+    @Test("a fleet that is merely silent keeps its tenants, also when another one is free")
+    func silentFleet() {
+        var bench = RegistryBench.active()
+        bench.presence(.fleetPresence("f2"), boot: 7)
+        bench.answersBeats = false
+        bench.presence(.fleetPresence("f1"), .lost, boot: 1)
+        bench.pass(30_000)
+        #expect(bench.controls().isEmpty, "it may be alive behind a broken line")
+    }
+
     @Test("a goodbye of the fleet moves its tenants to another one")
     func fleetLeaves() {
         var bench = RegistryBench.active()
