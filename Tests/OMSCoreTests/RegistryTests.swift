@@ -17,6 +17,8 @@ struct RegistryBench {
     var now: Int64 = 0
     /// The Work Manager answers its heartbeats.
     var answersBeats = true
+    /// So many epochs cannot be opened: the database is away.
+    var failingEpochs = 0
 
     mutating func feed(_ event: Registry.Event) {
         var events = [event]
@@ -68,6 +70,10 @@ struct RegistryBench {
                 })
         case .savePlan: return .saved
         case .openEpoch(let tenant, _, _, _, _):
+            if failingEpochs > 0 {
+                failingEpochs -= 1
+                return .failed(Problem(.unavailable, "down", retryable: true))
+            }
             epochs[tenant, default: 0] += 1
             return .opened(epoch: epochs[tenant]!, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
@@ -208,6 +214,22 @@ struct RegistryTests {
         bench.pass(5_000)
         #expect(bench.controls().isEmpty)
         #expect(bench.beats.count >= 4)
+    }
+
+    @Test("a first epoch that the database could not take is tried again, without anybody's help")
+    func firstEpochFails() {
+        var bench = RegistryBench()
+        bench.failingEpochs = 2
+        bench.feed(.wake)
+        bench.feed(.connected)
+        bench.presence(.fleetPresence("f1"))
+        bench.presence(.gatewayPresence("g1"))
+        bench.apply()
+        bench.catalog()
+        bench.health(.pass)
+        bench.pass(5_000)
+        #expect(bench.failingEpochs == 0)
+        #expect(bench.controls().first?.epoch == 1)
     }
 
     @Test("a new process of the fleet is proof that the old one is gone: a new epoch, at once")
@@ -500,6 +522,17 @@ struct FleetTests {
             phases(fleet.receive(control(.bootstrap, epoch: 1), at: at(2))) == [.done],
             "repeated: answered, not restarted")
         #expect(fleet.hosted == ["men": 1])
+    }
+
+    @Test("a connection lost before the subscriptions were confirmed leaves no Work Manager waiting for ever")
+    func reconnectWhileStarting() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        let effects = fleet.receive(.connected, at: at(500))
+        #expect(phases(effects) == [.done])
+        #expect(submits(effects) == 1)
+        // The late confirmation changes nothing.
+        #expect(fleet.receive(.subscribed("men"), at: at(600)).isEmpty)
     }
 
     @Test("ignores commands for others, refuses those for an earlier process or epoch")

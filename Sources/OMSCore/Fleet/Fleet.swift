@@ -56,6 +56,8 @@ package struct Fleet: Sendable {
         case .connected:
             effects.append(.publish(Message(.fleetPresence(id), .presence(presence(.online)))))
             for tenant in managers.keys.sorted() { tell(tenant, .connected, at: now) }
+            // A connection that broke before the answer to `.subscribe` brings the subscription back by itself.
+            for tenant in starting.keys.sorted() { subscribed(tenant, at: now) }
         case .received(let message): received(message, at: now)
         case .subscribed(let tenant): subscribed(tenant, at: now)
         case .wake:

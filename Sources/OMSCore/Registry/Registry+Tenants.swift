@@ -126,11 +126,12 @@ extension Registry {
 
     /// The timer of one tenant: repeat the bootstrap, or beat.
     mutating func attend(_ tenant: TenantID, at now: Moment) {
-        guard let track = tenants[tenant], let fleet = track.fleet else { return }
+        guard let track = tenants[tenant] else { return }
+        // Before its first epoch a tenant has no fleet; it must be placed all the same when the database was away.
+        if track.phase == .idle { return place(tenant, at: now) }
+        guard let fleet = track.fleet else { return }
         switch track.phase {
-        case .idle:
-            place(tenant, at: now)
-        case .opening: break
+        case .idle, .opening: break
         case .starting:
             place(tenant, at: now)
             guard tenants[tenant]?.phase == .starting, let config = track.config else { return }
