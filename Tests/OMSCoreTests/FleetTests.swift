@@ -1,0 +1,101 @@
+import OMSModel
+import OMSProtocol
+import Testing
+
+@testable import OMSCore
+
+@Suite("The fleet")
+struct FleetTests {
+    private func control(_ command: WMControl.Command, epoch: Int, boot: Int64 = 3, generation: Int = 1) -> Fleet.Event
+    {
+        .received(
+            Message(
+                .wmControl("men"),
+                .wmControl(
+                    WMControl(
+                        id: "\(epoch)", command: command, epoch: epoch, fleet: "f1", boot: boot, generation: generation,
+                        config: command == .shutdown
+                            ? nil : Fixture.config(Fixture.plan("harvest"), generation: generation)))))
+    }
+
+    private func phases(_ effects: [Fleet.Effect]) -> [WMAck.Phase] {
+        effects.compactMap {
+            if case .publish(let message) = $0, case .wmAck(let ack) = message.payload { ack.phase } else { nil }
+        }
+    }
+
+    private func submits(_ effects: [Fleet.Effect]) -> Int {
+        effects.filter { if case .publish(let message) = $0 { message.topic.kind == .jobCommand } else { false } }.count
+    }
+
+    @Test("starts a Work Manager only when its subscriptions stand, and acknowledges then")
+    func starts() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        var effects = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        #expect(phases(effects) == [.accepted])
+        #expect(effects.contains(.subscribe("men")))
+        #expect(submits(effects) == 0)
+        effects = fleet.receive(.subscribed("men"), at: at(1))
+        #expect(phases(effects) == [.done])
+        #expect(submits(effects) == 1)
+        #expect(
+            phases(fleet.receive(control(.bootstrap, epoch: 1), at: at(2))) == [.done],
+            "repeated: answered, not restarted")
+        #expect(fleet.hosted == ["men": 1])
+    }
+
+    @Test("a connection lost before the subscriptions were confirmed leaves no Work Manager waiting for ever")
+    func reconnectWhileStarting() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        let effects = fleet.receive(.connected, at: at(500))
+        #expect(phases(effects) == [.done])
+        #expect(submits(effects) == 1)
+        // The late confirmation changes nothing.
+        #expect(fleet.receive(.subscribed("men"), at: at(600)).isEmpty)
+    }
+
+    @Test("ignores commands for others, refuses those for an earlier process or epoch")
+    func refuses() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        #expect(phases(fleet.receive(control(.bootstrap, epoch: 1, boot: 2), at: at(0))) == [.rejected])
+        _ = fleet.receive(control(.bootstrap, epoch: 5), at: at(0))
+        _ = fleet.receive(.subscribed("men"), at: at(0))
+        #expect(phases(fleet.receive(control(.bootstrap, epoch: 4), at: at(0))) == [.rejected])
+        #expect(fleet.hosted == ["men": 5])
+        var other = Fleet(id: "f2", boot: 3, release: "t", at: at(0))
+        #expect(other.receive(control(.bootstrap, epoch: 1), at: at(0)).isEmpty)
+    }
+
+    @Test("a newer epoch ends the old Work Manager before the new one begins")
+    func replaces() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        _ = fleet.receive(.subscribed("men"), at: at(0))
+        let effects = fleet.receive(control(.bootstrap, epoch: 2), at: at(10))
+        let ended = effects.firstIndex { if case .report(.ended("men", 1, _)) = $0 { true } else { false } }
+        let started = effects.firstIndex { if case .report(.started("men", 2, _, _)) = $0 { true } else { false } }
+        #expect(ended != nil && started != nil && ended! < started!)
+        #expect(fleet.hosted == ["men": 2])
+    }
+
+    @Test("a published epoch above its own ends a Work Manager")
+    func fenced() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        _ = fleet.receive(.subscribed("men"), at: at(0))
+        let epoch = WMEpoch(epoch: 2, fleet: "f2", generation: 1, since: at(0).wall)
+        #expect(
+            fleet.receive(.received(Message(.wmEpoch("men"), .wmEpoch(epoch))), at: at(5)).contains(.unsubscribe("men"))
+        )
+        #expect(fleet.hosted.isEmpty)
+    }
+
+    @Test("says that it is there when an old will claims otherwise")
+    func birth() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        let will = Presence(state: .lost, boot: 2, since: at(0).wall, release: "t", protocols: [1])
+        let effects = fleet.receive(.received(Message(.fleetPresence("f1"), .presence(will))), at: at(0))
+        #expect(effects == [.publish(Message(.fleetPresence("f1"), .presence(fleet.presence(.online))))])
+    }
+}

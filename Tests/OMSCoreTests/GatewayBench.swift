@@ -1,0 +1,120 @@
+import OMSModel
+import OMSProtocol
+import Testing
+
+@testable import OMSCore
+
+/// A gateway with one attached, healthy provider, and a provider's answers made by hand.
+struct GatewayBench {
+    var gateway: Gateway
+    var calls: [ProviderCall] = []
+    var events: [JobEvent] = []
+    var health: [Health] = []
+    var records: [LedgerEntry] = []
+    var now: Int64 = 0
+
+    init(maxRunning: Int = 8, ledger: LedgerContents = LedgerContents()) {
+        gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, ledger: ledger, at: at(0))
+        feed(
+            .received(
+                Message(
+                    .gatewayControl("g1"),
+                    .gatewayControl(
+                        GatewayControl(
+                            id: "1", command: .attach, provider: "alpha",
+                            spec: ProviderSpec(baseURL: "http://sp", maxRunning: maxRunning), version: 1)))))
+        for call in calls {
+            switch call.kind {
+            case .status: answer(call, 200, .status(Self.status()))
+            case .services: answer(call, 200, .services(ServiceList(services: [])))
+            default: Issue.record("unexpected \(call.kind)")
+            }
+        }
+        calls = []
+    }
+
+    static func status(startedAt: Int64 = 0) -> ProviderStatus {
+        ProviderStatus(
+            status: .pass, version: "1", time: at(0).wall, startedAt: at(startedAt).wall, uptimeSeconds: 1,
+            accepting: true)
+    }
+
+    mutating func feed(_ event: Gateway.Event) {
+        for effect in gateway.receive(event, at: at(now)) {
+            switch effect {
+            case .call(let call): calls.append(call)
+            case .publish(let message):
+                if case .jobEvent(let event) = message.payload { events.append(event) }
+                if case .health(let report) = message.payload { health.append(report) }
+            case .record(let entry): records.append(entry)
+            case .subscribe, .unsubscribe, .report: break
+            }
+        }
+    }
+
+    mutating func command(
+        _ command: JobCommand.Command, _ job: JobID, tenant: TenantID = "men", epoch: Int = 1, deadline: Int64 = 600_000
+    ) {
+        let request = JobRequest(
+            id: job, service: "harvest", tenant: tenant, config: ServiceConfig(), deadline: at(deadline).wall,
+            labels: ["run_id": "r"])
+        feed(
+            .received(
+                Message(
+                    .jobCommand(tenant, "alpha"),
+                    .jobCommand(
+                        JobCommand(
+                            id: "c", command: command, epoch: epoch, job: job,
+                            request: command == .submit ? request : nil)))))
+    }
+
+    mutating func answer(_ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil) {
+        feed(
+            .answer(
+                call: call.id, latency: 1,
+                .answered(status: status, retryAfterSeconds: retryAfter, etag: nil, body: body)))
+    }
+
+    mutating func fail(_ call: ProviderCall, _ phase: ProviderAnswer.Phase, _ fault: ProviderAnswer.Fault) {
+        feed(.answer(call: call.id, latency: 1, .failed(phase, fault, "test")))
+    }
+
+    /// Lets time pass, waking whenever the gateway wants it; regular questions are answered well.
+    mutating func pass(_ milliseconds: Int64) {
+        let end = now + milliseconds
+        while now < end {
+            now = min(end, gateway.nextWake(at: at(now)) - 1_000_000)
+            feed(.wake)
+            answerRegular()
+        }
+    }
+
+    mutating func answerRegular() {
+        for call in calls {
+            switch call.kind {
+            case .status: answer(call, 200, .status(Self.status()))
+            case .services: answer(call, 304, .empty)
+            case .sweep:
+                answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))
+            case .job, .batch, .submit, .stop: continue
+            }
+            calls.removeAll { $0.id == call.id }
+        }
+    }
+
+    /// The one waiting call about a job.
+    mutating func take() -> ProviderCall? {
+        answerRegular()
+        return calls.isEmpty ? nil : calls.removeFirst()
+    }
+
+    func job(_ id: JobID, _ state: JobState, revision: Int = 1, tenant: TenantID = "men", runID: String = "r")
+        -> ProviderJob
+    {
+        ProviderJob(
+            id: id, service: "harvest", tenant: tenant, state: state, revision: revision, created: at(0).wall,
+            updated: at(now).wall, finished: state.isTerminal ? at(now).wall : nil, labels: ["run_id": runID])
+    }
+}
+
+func jobID(_ number: Int) -> JobID { JobID(time: at(0).wall, of: "test", "\(number)") }

@@ -1,0 +1,185 @@
+import OMSModel
+import OMSProtocol
+import Testing
+
+@testable import OMSCore
+
+/// A registry with an obedient database, whose answers come at once unless they are held back.
+struct RegistryBench {
+    var registry = Registry(id: "r1", boot: 9, release: "t", heartbeatSeconds: 1, at: at(0))
+    var sent: [Message] = []
+    var requests: [StoreRequest] = []
+    var held: [(ticket: Int, request: StoreRequest)] = []
+    var holdsCommits = false
+    var snapshot = Snapshot()
+    var epochs: [TenantID: Int] = [:]
+    var resume = WorkManagerResume.empty
+    var now: Int64 = 0
+    /// The Work Manager answers its heartbeats.
+    var answersBeats = true
+    /// So many epochs cannot be opened: the database is away.
+    var failingEpochs = 0
+
+    mutating func feed(_ event: Registry.Event) {
+        var events = [event]
+        while !events.isEmpty {
+            for effect in registry.receive(events.removeFirst(), at: at(now)) {
+                switch effect {
+                case .publish(let message):
+                    sent.append(message)
+                    if answersBeats, case .heartbeat(let beat) = message.payload,
+                        case .wmHeartbeat(let tenant) = message.topic
+                    {
+                        let status = Self.status(
+                            beat.beat, epoch: beat.epoch, generation: registry.tenants[tenant]?.generation ?? 0)
+                        events.append(.received(Message(.wmStatus(tenant), .wmStatus(status))))
+                    }
+                case .store(let ticket, let request):
+                    requests.append(request)
+                    if case .commit = request, holdsCommits {
+                        held.append((ticket, request))
+                    } else {
+                        events.append(.stored(ticket: ticket, answer(request)))
+                    }
+                }
+            }
+        }
+    }
+
+    static func status(_ beat: Int, epoch: Int, generation: Int) -> WMStatus {
+        WMStatus(
+            beat: beat, epoch: epoch, fleet: "f1", boot: 1, state: .active, generation: generation, seq: 0,
+            uptimeSeconds: 1,
+            jobs: [:], active: [], waiting: [])
+    }
+
+    private mutating func answer(_ request: StoreRequest) -> StoreReply {
+        switch request {
+        case .load: return .loaded(snapshot)
+        case .apply(let documents, _):
+            return .applied(
+                documents.map {
+                    switch $0 {
+                    case .provider(let id, _):
+                        AppliedDocument(kind: "Provider", name: id.text, change: .created, version: 1)
+                    case .scenario(let id, _):
+                        AppliedDocument(kind: "Scenario", name: id.text, change: .created, version: 1)
+                    case .tenant(let id, _):
+                        AppliedDocument(kind: "Tenant", name: id.text, change: .created, version: 1)
+                    }
+                })
+        case .savePlan: return .saved
+        case .openEpoch(let tenant, _, _, _, _):
+            if failingEpochs > 0 {
+                failingEpochs -= 1
+                return .failed(Problem(.unavailable, "down", retryable: true))
+            }
+            epochs[tenant, default: 0] += 1
+            return .opened(epoch: epochs[tenant]!, since: at(now).wall, resume)
+        case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
+        case .observe: return .observed
+        case .saveVerification: return .saved
+        case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
+        }
+    }
+
+    mutating func pass(_ milliseconds: Int64) {
+        let end = now + milliseconds
+        while now < end {
+            now = min(end, registry.nextWake(at: at(now)) - 1_000_000)
+            feed(.wake)
+        }
+    }
+
+    mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {
+        feed(
+            .received(
+                Message(
+                    topic,
+                    .presence(Presence(state: state, boot: boot, since: at(now).wall, release: "t", protocols: [1])))))
+    }
+
+    mutating func health(_ status: Health.Status) {
+        feed(
+            .received(
+                Message(
+                    .providerHealth("alpha"),
+                    .health(Health(status: status, checked: at(now).wall, circuit: .closed, gateway: "g1", boot: 1)))))
+    }
+
+    mutating func catalog(_ type: ServiceType = "harvest") {
+        feed(
+            .received(
+                Message(
+                    .providerCatalog("alpha"),
+                    .catalog(
+                        Catalog(
+                            gateway: "g1", fetched: at(now).wall, stale: false,
+                            services: [ServiceDescription(id: "h", type: type, version: "1", available: true)])))))
+    }
+
+    static let documents: [JSONValue] = [
+        ["kind": "Provider", "name": "alpha", "spec": ["base_url": "http://sp"]],
+        [
+            "kind": "Scenario", "name": "s",
+            "spec": ["services": ["harvest": ["type": "harvest", "frequency": ["every_s": 60]]]],
+        ],
+        ["kind": "Tenant", "name": "men", "spec": ["scenarios": ["s"]]],
+    ]
+
+    mutating func apply(_ documents: [JSONValue] = documents) {
+        let request = ClientRequest(id: "q", client: "c", method: "apply", params: ["documents": .array(documents)])
+        feed(.received(Message(.command, .request(request))))
+    }
+
+    mutating func controls() -> [WMControl] {
+        defer { sent.removeAll { $0.topic.kind == .wmControl } }
+        return sent.compactMap { if case .wmControl(let control) = $0.payload { control } else { nil } }
+    }
+
+    mutating func responses() -> [ClientResponse] {
+        sent.compactMap { if case .response(let response) = $0.payload { response } else { nil } }
+    }
+
+    mutating func acknowledge(_ control: WMControl, _ phase: WMAck.Phase = .done) {
+        feed(
+            .received(
+                Message(
+                    .wmAck("men"),
+                    .wmAck(
+                        WMAck(
+                            id: control.id, command: control.command, phase: phase, epoch: control.epoch,
+                            generation: control.generation, fleet: control.fleet)))))
+    }
+
+    /// Everything online, the tenant's Work Manager active with epoch 1.
+    static func active() -> RegistryBench {
+        var bench = RegistryBench()
+        bench.feed(.wake)
+        bench.feed(.connected)
+        bench.presence(.fleetPresence("f1"))
+        bench.presence(.gatewayPresence("g1"))
+        bench.apply()
+        bench.catalog()
+        bench.health(.pass)
+        bench.pass(1_200)
+        let control = bench.controls()[0]
+        bench.acknowledge(control)
+        bench.sent = []
+        return bench
+    }
+
+    mutating func journal(epoch: Int = 1, _ first: Int, _ count: Int) {
+        let entry = JournalEntry(reason: ReasonRecord(subject: "s", since: at(0).wall, cleared: true))
+        feed(
+            .received(
+                Message(
+                    .wmJournal("men"),
+                    .journal(Journal(epoch: epoch, firstSeq: first, entries: Array(repeating: entry, count: count))))))
+    }
+
+    var committed: [Int] {
+        sent.compactMap { if case .committed(let committed) = $0.payload { committed.ackSeq } else { nil } }
+    }
+    var beats: [Heartbeat] { sent.compactMap { if case .heartbeat(let beat) = $0.payload { beat } else { nil } } }
+}
