@@ -32,6 +32,10 @@ package struct Fleet: Sendable {
     package let boot: Int64
     let release: String
     let since: Timestamp
+    /// Whose Work Manager the process before was looking after when it died.
+    let suspect: TenantID?
+    /// Hears before a Work Manager is given an event; decides nothing.
+    package var onHandling: (@Sendable (TenantID) -> Void)?
 
     private var managers: [TenantID: WorkManager] = [:]
     private var timers = TimerQueue<TenantID>()
@@ -50,7 +54,8 @@ package struct Fleet: Sendable {
     }
     private var effects: [Effect] = []
 
-    package init(id: NodeID, boot: Int64, release: String, at now: Moment) {
+    package init(id: NodeID, boot: Int64, release: String, suspect: TenantID? = nil, at now: Moment) {
+        self.suspect = suspect
         self.id = id
         self.boot = boot
         self.release = release
@@ -58,7 +63,7 @@ package struct Fleet: Sendable {
     }
 
     package func presence(_ state: Presence.State) -> Presence {
-        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+        Presence(state: state, boot: boot, since: since, release: release, protocols: [1], suspect: suspect)
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
@@ -201,6 +206,8 @@ package struct Fleet: Sendable {
     }
 
     private mutating func tell(_ tenant: TenantID, _ event: WorkManager.Event, at now: Moment) {
+        guard managers[tenant] != nil else { return }
+        onHandling?(tenant)
         guard let results = managers[tenant]?.receive(event, at: now) else { return }
         timers.set(tenant, managers[tenant]?.nextWake(at: now))
         var newer: Int?

@@ -340,6 +340,10 @@ extension Registry {
         case .replace, .move, nil: break
         }
         guard let config = track.config, specs[tenant]?.suspended != true else { return rest(tenant) }
+        if isPaused(tenant, at: now) {
+            if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }
+            return
+        }
         guard let (fleet, boot) = chooseFleet(at: now) else {
             explain(tenant, "no-fleet", "no fleet is online; start wm-fleet", at: now)
             if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }

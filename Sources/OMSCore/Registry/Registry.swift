@@ -173,6 +173,7 @@ package struct Registry: Sendable {
             "\(role.rawValue).\(presence.state.rawValue)", nil,
             "\(role.rawValue) \(node) is \(presence.state.rawValue)")
         if role == .gateway { return seeGateway(node, presence, at: now) }
+        if let suspect = presence.suspect, known?.boot != presence.boot { crashed(suspect, on: node, at: now) }
         var track = fleets[node] ?? FleetTrack(presence: presence)
         track.presence = presence
         track.lostSince = presence.state == .online ? nil : track.lostSince ?? now.monotonic
