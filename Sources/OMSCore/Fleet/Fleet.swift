@@ -17,6 +17,8 @@ package struct Fleet: Sendable {
         /// Subscribe to what a hosted Work Manager hears: heartbeat, committed, epoch, job events.
         case subscribe(TenantID)
         case unsubscribe(TenantID)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
         /// For the log.
         case report(Report)
     }
@@ -107,7 +109,11 @@ package struct Fleet: Sendable {
         case (.providerHealth(let provider), .removed): health[provider] = nil
         case (.fleetPresence(id), .presence(let presence)):
             // An old will, or the goodbye of an earlier process, must not stand against us.
-            if presence.boot <= boot, presence.state != .online {
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != .online {
                 effects.append(.publish(Message(.fleetPresence(id), .presence(self.presence(.online)))))
             }
         default: break
