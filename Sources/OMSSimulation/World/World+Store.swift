@@ -1,0 +1,114 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+
+/// The registry's store thread and its session with PostgreSQL (OMSStore/Store.swift).
+extension World {
+    func store(_ node: Node, _ ticket: Int, _ request: StoreRequest) {
+        node.storeOpen += 1
+        checker.waiting(node, at: now)
+        // One session: requests are carried out in order.
+        node.storeFree = max(node.storeFree + 1, now + storage.delay(300, 4_000, rarely: 100_000))
+        scheduler.add(
+            .store(node.index, incarnation: node.incarnation, ticket: ticket, request),
+            at: node.storeFree)
+    }
+
+    func transact(_ node: Node, _ incarnation: Int, _ ticket: Int, _ request: StoreRequest) {
+        // The thread died with its process; what its session was doing ended in `leaveDatabase`.
+        guard node.isAlive, node.incarnation == incarnation else { return }
+        if databaseState.stalledUntil > now, databaseState.downUntil <= now {
+            // Everything behind it waits too.
+            let at = databaseState.stalledUntil + storage.int(1...2_000)
+            node.storeFree = max(node.storeFree, at)
+            scheduler.add(.store(node.index, incarnation: incarnation, ticket: ticket, request), at: node.storeFree)
+            node.storeFree += 1
+            return
+        }
+        let (isFlaky, isDone) = (storage.chance(databaseState.flakiness), storage.chance(0.5))
+        guard mayUseDatabase(node) else { return replied(node, ticket, request, unavailable("no session")) }
+        if isFlaky {
+            // The connection dies under it: carried out or not, nobody can say.
+            if isDone { carryOut(request) }
+            databaseState.lockHolder = nil
+            node.storeRetryAt = now + storage.int(50...500) * SimClock.millisecond
+            return replied(node, ticket, request, unavailable("the connection broke in the middle"))
+        }
+        if options.mutants.contains(.acknowledgeBeforeCommit), case .commit(_, let journal) = request,
+            storage.chance(0.05)
+        {
+            return replied(node, ticket, request, .committed(journal.firstSeq + journal.entries.count - 1))
+        }
+        replied(node, ticket, request, carryOut(request))
+    }
+
+    @discardableResult
+    private func carryOut(_ request: StoreRequest) -> StoreReply {
+        database.now = SimClock.wall(now, offset: 0)
+        let reply = database.transact(request)
+        let changes = database.changes
+        database.changes = []
+        for change in changes { checker.stored(change, in: database, at: now) }
+        return reply
+    }
+
+    private func mayUseDatabase(_ node: Node) -> Bool {
+        guard databaseState.downUntil <= now, node.storeRetryAt <= now else { return false }
+        if let holder = databaseState.lockHolder {
+            if holder == (node.index, node.incarnation) { return true }
+            node.storeRetryAt = now + SimClock.second
+            return false
+        }
+        databaseState.lockHolder = (node.index, node.incarnation)
+        return true
+    }
+
+    private func unavailable(_ text: String) -> StoreReply {
+        .failed(Problem(.unavailable, "the database is not available: \(text)", status: 503, retryable: true))
+    }
+
+    private func replied(_ node: Node, _ ticket: Int, _ request: StoreRequest, _ reply: StoreReply) {
+        trace.note(now, "stored", node) { "\(request.summary) -> \(reply.summary)" }
+        scheduler.add(
+            .stored(node.index, incarnation: node.incarnation, ticket: ticket, reply),
+            at: now + storage.delay(100, 1_000, rarely: 5_000))
+    }
+
+    /// The process is gone, and its session with it.
+    func leaveDatabase(_ node: Node) {
+        if let holder = databaseState.lockHolder, holder == (node.index, node.incarnation) {
+            databaseState.lockHolder = nil
+        }
+    }
+}
+
+extension StoreRequest {
+    /// For traces.
+    var summary: String {
+        switch self {
+        case .load: "load"
+        case .apply(let documents, _): "apply \(documents.count)"
+        case .savePlan(let tenant, let config, _): "plan \(tenant) generation \(config.generation)"
+        case .openEpoch(let tenant, let fleet, _, _, let reason): "epoch of \(tenant) on \(fleet): \(reason)"
+        case .commit(let tenant, let journal):
+            "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
+        case .observe(let observations): "observe \(observations.count)"
+        case .saveVerification, .query: "query"
+        }
+    }
+}
+
+extension StoreReply {
+    var summary: String {
+        switch self {
+        case .loaded: "loaded"
+        case .applied: "applied"
+        case .saved: "saved"
+        case .opened(let epoch, _, let resume): "epoch \(epoch), \(resume.open.count) open runs"
+        case .committed(let seq): "committed \(seq)"
+        case .observed: "observed"
+        case .answer: "answer"
+        case .failed(let problem): "failed: \(problem.detail ?? problem.type)"
+        }
+    }
+}
