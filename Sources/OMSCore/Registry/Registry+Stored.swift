@@ -26,6 +26,9 @@ extension Registry {
             guard tenants[tenant]?.epoch == journal.epoch else { return }
             let ackSeq = max(tenants[tenant]?.ackSeq ?? 0, seq)
             tenants[tenant]?.ackSeq = ackSeq
+            // Not taken: a part of it was committed before, by a request whose answer was lost. The rest comes again
+            // from the Work Manager, and must not count as handed over.
+            if seq < journal.firstSeq + journal.entries.count - 1 { tenants[tenant]?.handedSeq = ackSeq }
             publish(.wmCommitted(tenant), .committed(Committed(epoch: journal.epoch, ackSeq: ackSeq)))
         case (.commit(let tenant, let journal), _):
             // The Work Manager keeps it and sends it again; forget that it was handed over.

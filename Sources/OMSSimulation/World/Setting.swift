@@ -23,7 +23,7 @@ struct Setting {
     /// So long after the last fault everything that was due before it has ended.
     static let quietSeconds: SimTime = 300
 
-    init(seed: UInt64, minutes: Double) {
+    init(seed: UInt64, minutes: Double, standby: Bool = false) {
         self.seed = seed
         var random = SimRandom(seed: seed, stream: 1)
         let most = Int64(minutes * 60)
@@ -31,7 +31,7 @@ struct Setting {
         faultsEnd = faulty * SimClock.second
         end = faultsEnd + Self.quietSeconds * SimClock.second
         nodes = [(.registry, "r1"), (.fleet, "f1"), (.fleet, "f2"), (.gateway, "g1"), (.gateway, "g2")]
-        if random.chance(0.2) { nodes.append((.registry, "r2")) }
+        if random.chance(0.3), standby { nodes.append((.registry, "r2")) }
         tenants = Array((["t1", "t2", "t3"] as [TenantID]).prefix(random.int(1...3)))
         for id in (["p1", "p2", "p3"] as [ProviderID]).prefix(random.int(2...3)) {
             providers.append((id, ProviderTraits(id, random: &random)))
