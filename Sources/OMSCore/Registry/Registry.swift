@@ -52,6 +52,8 @@ package struct Registry: Sendable {
     enum TimerKey: Hashable, Comparable, Sendable {
         case load
         case plan
+        /// What was seen could not be stored; once more.
+        case observe
         case tenant(TenantID)
         case provider(ProviderID)
     }
@@ -62,6 +64,7 @@ package struct Registry: Sendable {
     static let unwellMilliseconds: Int64 = 30_000
     static let maxPending = 10_000
     static let maxEarly = 10_000
+    static let maxObservations = 1_000
 
     package init(id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, at now: Moment) {
         self.id = id
@@ -108,6 +111,7 @@ package struct Registry: Sendable {
             switch key {
             case .load: if !isLoaded { store(.load) }
             case .plan: reconcileAll(at: now)
+            case .observe: isObserving = false
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
             }
@@ -221,7 +225,7 @@ package struct Registry: Sendable {
 
     mutating func observe(_ observation: Observation) {
         // Only the newest of each matters; a database that is away must not fill the memory.
-        if observations.count >= 1_000 { observations.removeFirst(500) }
+        if observations.count >= Self.maxObservations { observations.removeFirst(Self.maxObservations / 2) }
         observations.append(observation)
     }
 

@@ -48,6 +48,7 @@ final class Node {
 
     // Registry
     var storeFree: SimTime = 0
+    var repliesFree: SimTime = 0
     var storeRetryAt: SimTime = 0
     /// Requests at the database that are not answered yet.
     var storeOpen = 0

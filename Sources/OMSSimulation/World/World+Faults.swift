@@ -108,6 +108,8 @@ extension World {
             node.fuse = nil
             node.ledgerFailsUntil = 0
             node.ledgerSlowUntil = 0
+            // The clocks are set right.
+            node.wallOffset = 0
             node.partitionedUntil = min(node.partitionedUntil, now)
             scheduler.add(.heal(node.index), at: now)
             resume(node)

@@ -48,7 +48,10 @@ extension World {
         let reply = database.transact(request)
         let changes = database.changes
         database.changes = []
-        for change in changes { checker.stored(change, in: database, at: now) }
+        for change in changes {
+            trace.note(now, "row", nil) { change.summary }
+            checker.stored(change, in: database, at: now)
+        }
         return reply
     }
 
@@ -69,9 +72,10 @@ extension World {
 
     private func replied(_ node: Node, _ ticket: Int, _ request: StoreRequest, _ reply: StoreReply) {
         trace.note(now, "stored", node) { "\(request.summary) -> \(reply.summary)" }
+        // The store's thread posts them to the loop in order.
+        node.repliesFree = max(node.repliesFree + 1, now + storage.delay(100, 1_000, rarely: 5_000))
         scheduler.add(
-            .stored(node.index, incarnation: node.incarnation, ticket: ticket, reply),
-            at: now + storage.delay(100, 1_000, rarely: 5_000))
+            .stored(node.index, incarnation: node.incarnation, ticket: ticket, reply), at: node.repliesFree)
     }
 
     /// The process is gone, and its session with it.
@@ -94,6 +98,22 @@ extension StoreRequest {
             "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .observe(let observations): "observe \(observations.count)"
         case .saveVerification, .query: "query"
+        }
+    }
+}
+
+extension SimDatabase.Change {
+    var summary: String {
+        switch self {
+        case .epochOpened(let tenant, let epoch): "epoch \(epoch) of \(tenant)"
+        case .tick(let key, let tick): "tick \(key.tenant) \(key.service) \(tick.due) \(tick.outcome.rawValue)"
+        case .tickAgain(let key, let kept, let refused):
+            "tick \(key.tenant) \(key.service) \(kept.due) again: \(refused.outcome.rawValue)"
+        case .run(let run, _): "run \(run.record.id) \(run.tenant) \(run.record.state.rawValue) epoch \(run.epoch)"
+        case .job(let job, _):
+            "job \(job.record.id) \(job.record.state.rawValue) epoch \(job.epoch) r\(job.record.revision)"
+        case .jobRefused(let job, let refused):
+            "job \(job.record.id) stays \(job.record.state.rawValue): \(refused.state.rawValue) refused"
         }
     }
 }
