@@ -14,7 +14,7 @@ struct FleetTests {
                 .wmControl(
                     WMControl(
                         id: "\(epoch)", command: command, epoch: epoch, fleet: "f1", boot: boot, generation: generation,
-                        config: command == .shutdown
+                        config: command != .bootstrap && command != .reconfigure
                             ? nil : Fixture.config(Fixture.plan("harvest"), generation: generation)))))
     }
 

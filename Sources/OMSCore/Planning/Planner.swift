@@ -84,7 +84,7 @@ package enum Planner {
                     maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
                     outputSource: service.outputSource?.filled(variables),
                     parameters: service.parameters?.filled(variables), providers: able,
-                    merge: service.merge ?? MergeRule(strategy: .first)))
+                    merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace))
         }
         return .success(plans)
     }

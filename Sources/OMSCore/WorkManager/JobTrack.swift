@@ -20,6 +20,9 @@ struct JobTrack: Sendable {
     /// A retry waits until then (monotonic) before its first submit.
     var notBefore: Int64 = 0
     var wantsStop = false
+    var stopReason = "the run's deadline passed"
+    /// An earlier epoch had it: a gateway or provider may know it, whatever its state here.
+    var mayBeKnown = false
     /// When the gateway was last asked and last heard (monotonic).
     var lastAsked: Int64?
     var lastHeard: Int64 = 0

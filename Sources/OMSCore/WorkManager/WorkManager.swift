@@ -19,12 +19,22 @@ package struct WorkManager: Sendable {
         case committed(Committed)
         case health(ProviderID, Health)
         case reconfigure(WorkManagerConfig)
+        /// End gracefully; see `WorkManager+Drain`.
+        case drain(until: Timestamp)
+        /// The drain is taken back.
+        case resume
+        /// The registry's open runs, because they differ from the digest in the last status.
+        case reconcile(WorkManagerResume)
     }
 
     package enum Effect: Hashable, Sendable {
         case publish(Message)
         /// A gateway knows a newer epoch: this Work Manager has been replaced and must go.
         case fenced(Int)
+        /// So many jobs stand between this Work Manager and its end.
+        case draining(remaining: Int)
+        /// All ended, all committed: it may go.
+        case drained(lastSeq: Int)
     }
 
     package let tenant: TenantID
@@ -35,6 +45,7 @@ package struct WorkManager: Sendable {
     let since: Moment
 
     var isStarted = false
+    var drain: Drain?
     var journal = JournalBuffer()
     var runs: [RunID: RunTrack] = [:]
     /// Which run owns a job; derived from `runs`, kept for look-up.
@@ -91,12 +102,16 @@ package struct WorkManager: Sendable {
             if committed.epoch == epoch { journal.acknowledge(committed.ackSeq, at: now) }
         case .health(let provider, let health): received(health, of: provider, at: now)
         case .reconfigure(let newConfig): reconfigure(newConfig, at: now)
+        case .drain(let deadline): beginDrain(until: deadline, at: now)
+        case .resume: takeDrainBack(at: now)
+        case .reconcile(let rows): reconcile(with: rows, at: now)
         }
         if isStarted {
             attendRuns(at: now)
-            fireWhatIsDue(at: now)
+            if drain == nil { fireWhatIsDue(at: now) } else { attendDrain(at: now) }
             attendRuns(at: now)
             flushJournal(at: now)
+            finishDrain(at: now)
         }
         defer { effects.removeAll(keepingCapacity: true) }
         return effects
@@ -109,7 +124,14 @@ package struct WorkManager: Sendable {
         if let resend = journal.nextResend { next = min(next, resend) }
         for run in runs.values {
             if !run.finished { next = min(next, monotonic(run.deadline, at: now)) }
-            for job in run.jobs { if let at = job.nextCommand { next = min(next, at) } }
+            for job in run.jobs {
+                if drain != nil, job.lastAsked == nil, !job.wantsStop { continue }
+                if let at = job.nextCommand { next = min(next, at) }
+            }
+        }
+        if let drain {
+            if drain.deadline > now.wall { next = min(next, monotonic(drain.deadline, at: now)) }
+            return max(next, now.monotonic + 1)
         }
         for plan in config.services {
             guard let frequency = plan.frequency else { continue }
@@ -149,12 +171,12 @@ package struct WorkManager: Sendable {
         note(JournalEntry(reason: ReasonRecord(subject: subject, since: now.wall, cleared: true)), at: now)
     }
 
-    private mutating func publishState(at now: Moment) {
+    mutating func publishState(at now: Moment) {
         publish(
             .wmState(tenant),
             .wmState(
                 WMState(
-                    state: .active, epoch: epoch, generation: config.generation, fleet: fleet, since: since.wall)))
+                    state: drain == nil ? .active : .draining, epoch: epoch, generation: config.generation, fleet: fleet, since: since.wall)))
     }
 
     private mutating func flushJournal(at now: Moment) {
