@@ -10,11 +10,13 @@ extension SimDatabase {
         snapshot.scenarios = scenarios.mapValues(\.0)
         snapshot.tenants = specs.mapValues(\.0)
         for (tenant, manager) in managers {
-            let open = epochs[tenant]?.last { $0.ended == nil }
+            let last = epochs[tenant]?.last
             snapshot.managers[tenant] = StoredManager(
-                epoch: open?.epoch ?? 0, since: open?.started ?? now, fleet: open?.fleet, boot: open?.boot ?? 0,
-                ackSeq: open?.ackSeq ?? 0, config: manager.config)
+                epoch: last?.epoch ?? 0, isEnded: last?.ended != nil, since: last?.started ?? now, fleet: last?.fleet,
+                boot: last?.boot ?? 0, ackSeq: last?.ackSeq ?? 0, config: manager.config)
         }
+        snapshot.operations = openOperations
+        snapshot.nodes = nodes.values.sorted { ($0.role.rawValue, $0.node) < ($1.role.rawValue, $1.node) }
         return snapshot
     }
 
@@ -54,7 +56,11 @@ extension SimDatabase {
         switch observation {
         case .managerState(let tenant, let state, _): managers[tenant]?.state = state
         case .reason(let tenant, let reason): reasons[tenant, default: [:]]["tenant"] = reason
-        case .presence, .health, .catalog, .status: break
+        case .presence(let role, let node, let presence, _):
+            let key = NodeKey(role: role, node: node)
+            nodes[key] = StoredNode(
+                role: role, node: node, presence: presence, isDraining: nodes[key]?.isDraining ?? false)
+        case .health, .catalog, .status: break
         }
     }
 }

@@ -25,6 +25,22 @@ struct SimDatabase {
         var service: ServiceID
     }
 
+    struct EpochKey: Hashable {
+        var tenant: TenantID
+        var epoch: Int
+    }
+
+    struct NodeKey: Hashable {
+        var role: Role
+        var node: NodeID
+    }
+
+    /// How each job of an epoch ended: `adopted` and `quarantined` are left to the next.
+    struct Receipt {
+        var isGraceful: Bool
+        var jobs: [JobID: String] = [:]
+    }
+
     struct Run {
         var record: RunRecord
         var tenant: TenantID
@@ -62,6 +78,11 @@ struct SimDatabase {
     var jobs: [JobID: Job] = [:]
     var jobsOfRun: [RunID: [JobID]] = [:]
     var reasons: [TenantID: [String: Reason]] = [:]
+    var operations: [String: ManagerOperation] = [:]
+    var receipts: [EpochKey: Receipt] = [:]
+    /// Jobs whose end nobody could confirm, and why.
+    var quarantined: [JobID: String] = [:]
+    var nodes: [NodeKey: StoredNode] = [:]
 
     var changes: [Change] = []
     /// Mutants: rules of the SQL that are left out.
@@ -76,7 +97,25 @@ struct SimDatabase {
         case .savePlan(let tenant, let config, _):
             savePlan(tenant, config)
             return .saved
-        case .openEpoch(let tenant, let fleet, let boot, _, _): return openEpoch(tenant, fleet, boot)
+        case .openEpoch(let tenant, let expected, let fleet, let boot, _, let reason):
+            return openEpoch(tenant, expected: expected, fleet, boot, reason)
+        case .beginOperation(let operation): return begin(operation)
+        case .saveOperation(let operation):
+            write(operation)
+            return .saved
+        case .openJobs(let tenant): return .openJobs(openJobs(tenant))
+        case .closeEpoch(let closing):
+            close(closing)
+            return .saved
+        case .audit(let tenants): return .audited(audit(tenants))
+        case .resume(let tenant): return .resume(resume(tenant))
+        case .removeTenant(let tenant, _):
+            removeTenant(tenant)
+            return .saved
+        case .drainFleet(let fleet, let isDraining, _):
+            nodes[NodeKey(role: .fleet, node: fleet)]?.isDraining = isDraining
+            return .saved
+        case .prove: return .saved
         case .commit(let tenant, let journal): return .committed(commit(tenant, journal))
         case .observe(let observations):
             for observation in observations { observe(observation) }

@@ -48,6 +48,8 @@ final class Node {
 
     // Registry
     var storeFree: SimTime = 0
+    /// The last try for a session found another registry active.
+    var isStandby = false
     var repliesFree: SimTime = 0
     var storeRetryAt: SimTime = 0
     /// Requests at the database that are not answered yet.

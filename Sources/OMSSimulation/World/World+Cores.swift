@@ -71,6 +71,7 @@ extension World {
     private func gatewayEvent(_ input: Node.Input) -> Gateway.Event? {
         switch input {
         case .connected: return .connected
+        case .disconnected: return .disconnected
         case .message(let message): return .received(message)
         case .answer(let call, let latency, let answer): return .answer(call: call, latency: latency, answer)
         case .wake: return .wake

@@ -26,13 +26,14 @@ extension World {
             return
         }
         let (isFlaky, isDone) = (storage.chance(databaseState.flakiness), storage.chance(0.5))
-        guard mayUseDatabase(node) else { return replied(node, ticket, request, unavailable("no session")) }
+        if let refusal = refusal(node) { return replied(node, ticket, request, .failed(refusal)) }
         if isFlaky {
             // The connection dies under it: carried out or not, nobody can say.
             if isDone { carryOut(request) }
             databaseState.lockHolder = nil
             node.storeRetryAt = now + storage.int(50...500) * SimClock.millisecond
-            return replied(node, ticket, request, unavailable("the connection broke in the middle"))
+            return replied(
+                node, ticket, request, .failed(Self.unavailable("the connection broke in the middle")))
         }
         if options.mutants.contains(.acknowledgeBeforeCommit), case .commit(_, let journal) = request,
             storage.chance(0.05)
@@ -55,19 +56,37 @@ extension World {
         return reply
     }
 
-    private func mayUseDatabase(_ node: Node) -> Bool {
-        guard databaseState.downUntil <= now, node.storeRetryAt <= now else { return false }
-        if let holder = databaseState.lockHolder {
-            if holder == (node.index, node.incarnation) { return true }
-            node.storeRetryAt = now + SimClock.second
-            return false
+    /// Why the store cannot carry out anything now; nil: its session holds the lock.
+    private func refusal(_ node: Node) -> Problem? {
+        let isMine = databaseState.lockHolder.map { $0 == (node.index, node.incarnation) } ?? false
+        if databaseState.downUntil <= now, isMine, node.storeRetryAt <= now {
+            node.isStandby = false
+            return nil
+        }
+        guard node.storeRetryAt <= now else {
+            // Not tried again yet: the last answer stands.
+            return node.isStandby ? Self.standby : Self.unavailable("no session")
+        }
+        node.isStandby = false
+        guard databaseState.downUntil <= now else {
+            node.storeRetryAt = now + storage.int(50...1_000) * SimClock.millisecond
+            return Self.unavailable("connection refused")
+        }
+        guard databaseState.lockHolder == nil else {
+            node.isStandby = true
+            node.storeRetryAt = now + SimClock.second / 2
+            return Self.standby
         }
         databaseState.lockHolder = (node.index, node.incarnation)
-        return true
+        return nil
     }
 
-    private func unavailable(_ text: String) -> StoreReply {
-        .failed(Problem(.unavailable, "the database is not available: \(text)", status: 503, retryable: true))
+    private static var standby: Problem {
+        Problem(.standby, "another registry is active", status: 503, retryable: true)
+    }
+
+    private static func unavailable(_ text: String) -> Problem {
+        Problem(.unavailable, "the database is not available: \(text)", status: 503, retryable: true)
     }
 
     private func replied(_ node: Node, _ ticket: Int, _ request: StoreRequest, _ reply: StoreReply) {
@@ -93,7 +112,19 @@ extension StoreRequest {
         case .load: "load"
         case .apply(let documents, _): "apply \(documents.count)"
         case .savePlan(let tenant, let config, _): "plan \(tenant) generation \(config.generation)"
-        case .openEpoch(let tenant, let fleet, _, _, let reason): "epoch of \(tenant) on \(fleet): \(reason)"
+        case .openEpoch(let tenant, let expected, let fleet, _, _, let reason):
+            "epoch \(expected) of \(tenant) on \(fleet): \(reason)"
+        case .beginOperation(let operation): "begin \(operation.kind.rawValue) of \(operation.tenant)"
+        case .saveOperation(let operation): "\(operation.kind.rawValue) of \(operation.tenant): \(operation.phase.rawValue)"
+        case .openJobs(let tenant): "open jobs of \(tenant)"
+        case .closeEpoch(let closing):
+            "close epoch \(closing.epoch) of \(closing.tenant), \(closing.swept.count) swept, "
+                + "\(closing.quarantined.count) quarantined"
+        case .audit(let tenants): "audit \(tenants)"
+        case .resume(let tenant): "resume \(tenant)"
+        case .removeTenant(let tenant, _): "remove \(tenant)"
+        case .drainFleet(let fleet, let isDraining, _): "drain \(fleet) \(isDraining)"
+        case .prove: "prove"
         case .commit(let tenant, let journal):
             "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .observe(let observations): "observe \(observations.count)"
@@ -125,6 +156,9 @@ extension StoreReply {
         case .applied: "applied"
         case .saved: "saved"
         case .opened(let epoch, _, let resume): "epoch \(epoch), \(resume.open.count) open runs"
+        case .openJobs(let rows): "\(rows.count) open jobs"
+        case .audited: "audited"
+        case .resume(let resume): "\(resume.open.count) open runs"
         case .committed(let seq): "committed \(seq)"
         case .observed: "observed"
         case .answer: "answer"

@@ -142,6 +142,8 @@ final class World {
         node.storeOpen = 0
         node.storeFree = now
         node.storeRetryAt = 0
+        node.isStandby = false
+        node.repliesFree = now
         node.wanted = .max
         node.scheduled = .max
         let moment = moment(node)
