@@ -171,7 +171,10 @@ package struct Registry: Sendable {
         let known = role == .fleet ? fleets[node]?.presence : gateways[node]?.presence
         // A will or goodbye of an earlier incarnation says nothing about the present one.
         if let known, presence.boot < known.boot { return }
-        guard known?.boot != presence.boot || known?.state != presence.state else { return }
+        guard known?.boot != presence.boot || known?.state != presence.state else {
+            if role == .gateway, presence.state == .online { confirmAttachments(of: node, at: now) }
+            return
+        }
         observe(.presence(role: role, node, presence, at: now.wall))
         announce(
             "\(role.rawValue).\(presence.state.rawValue)", nil,

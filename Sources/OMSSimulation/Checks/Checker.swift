@@ -133,6 +133,8 @@ struct Checker {
                     "job \(job.record.id) was \(before.record.state.rawValue) and is \(job.record.state.rawValue)")
             }
         case .jobRefused(let job, let refused):
+            // A successor that asks for the outputs of a succeeded job follows it as `unknown` until it has them.
+            guard refused.state.isTerminal else { return }
             violated(
                 .secondEnd, at: now,
                 "job \(job.record.id) is \(job.record.state.rawValue), epoch \(job.epoch), and a record says "
