@@ -59,6 +59,8 @@ package struct Gateway: Sendable {
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
     var ended: [JobID] = []
     var generator: SplitMix64
+    /// Any message may be lost, these too: retained state is said again now and then (monotonic).
+    var nextAnnouncement: Int64 = .max
     var effects: [Effect] = []
 
     static let maxEnded = 20_000
@@ -99,12 +101,13 @@ package struct Gateway: Sendable {
         switch event {
         case .connected:
             cutOffSince = nil
-            publish(.gatewayPresence(id), .presence(presence(.online)))
-            for provider in doors.keys.sorted() { announce(provider, at: now) }
+            announce(at: now)
         case .disconnected: disconnected(at: now)
         case .received(let message): received(message, at: now)
         case .answer(let call, let latency, let answer): answered(call, latency, answer, at: now)
-        case .wake: attendJobs(at: now)
+        case .wake:
+            if now.monotonic >= nextAnnouncement { announce(at: now) }
+            attendJobs(at: now)
         }
         giveUpProviders(at: now)
         for provider in doors.keys.sorted() { attend(provider, at: now) }
@@ -114,7 +117,7 @@ package struct Gateway: Sendable {
     }
 
     package mutating func nextWake(at now: Moment) -> Int64 {
-        var next = now.monotonic + 60_000
+        var next = min(nextAnnouncement, now.monotonic + 60_000)
         if let cutOffSince, !doors.isEmpty { next = min(next, cutOffSince + timing.holdMilliseconds) }
         for door in doors.values {
             if !door.statusInFlight { next = min(next, door.nextStatus) }
@@ -219,6 +222,14 @@ package struct Gateway: Sendable {
         calls[call.id] = call
         effects.append(.call(call))
     }
+
+    private mutating func announce(at now: Moment) {
+        publish(.gatewayPresence(id), .presence(presence(.online)))
+        for provider in doors.keys.sorted() { announce(provider, at: now) }
+        nextAnnouncement = now.monotonic + Self.announceMilliseconds
+    }
+
+    static let announceMilliseconds: Int64 = 30_000
 
     /// All retained state of a provider, after a (re)connection.
     private mutating func announce(_ provider: ProviderID, at now: Moment) {

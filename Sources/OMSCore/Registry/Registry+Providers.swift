@@ -30,6 +30,15 @@ extension Registry {
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
     }
 
+    /// A gateway says again that it is there. It may have been away without anybody here seeing it (the broker died,
+    /// or its will was lost) and have given its providers up: attaching is safe to repeat, so it is repeated.
+    mutating func confirmAttachments(of node: NodeID, at now: Moment) {
+        for provider in providers.keys.sorted() where providers[provider]?.gateway == node {
+            providers[provider]?.attachedBoot = nil
+            attach(provider, at: now)
+        }
+    }
+
     private func chooseGateway() -> NodeID? {
         var load: [NodeID: Int] = [:]
         for track in providers.values { if let gateway = track.gateway { load[gateway, default: 0] += 1 } }

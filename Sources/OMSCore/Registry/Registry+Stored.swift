@@ -54,15 +54,23 @@ extension Registry {
         case (.prove, .saved): publishEpochs()
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
-            guard tenants[tenant]?.epoch == journal.epoch else { return }
-            let ackSeq = max(tenants[tenant]?.ackSeq ?? 0, seq)
+            guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
+            let ackSeq = max(track.ackSeq, seq)
             tenants[tenant]?.ackSeq = ackSeq
+            tenants[tenant]?.handedSeq = max(track.handedSeq, ackSeq)
+            // Not taken: a part of it was committed before, by a request whose answer was lost. The rest comes again
+            // from the Work Manager, and must not count as handed over.
+            if seq < journal.firstSeq + journal.entries.count - 1 { tenants[tenant]?.handedSeq = ackSeq }
             publish(.wmCommitted(tenant), .committed(Committed(epoch: journal.epoch, ackSeq: ackSeq)))
         case (.commit(let tenant, let journal), _):
             // The Work Manager keeps it and sends it again; forget that it was handed over.
             guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
             tenants[tenant]?.handedSeq = track.ackSeq
-        case (.observe, _): isObserving = false
+        case (.observe, .observed): isObserving = false
+        case (.observe(let lost), _):
+            // Reasons and states are told once: they must not be lost with the database's connection.
+            observations = Array((lost + observations).suffix(Self.maxObservations))
+            timers.set(.observe, now.monotonic + 1_000)
         case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
         case (.apply, .failed(let problem)), (.query, .failed(let problem)):
             if let client { respond(client, problem) }

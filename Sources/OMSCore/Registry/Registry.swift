@@ -61,6 +61,8 @@ package struct Registry: Sendable {
     enum TimerKey: Hashable, Comparable, Sendable {
         case load
         case plan
+        /// What was seen could not be stored; once more.
+        case observe
         case audit
         case tenant(TenantID)
         case provider(ProviderID)
@@ -74,6 +76,7 @@ package struct Registry: Sendable {
     static let unwellMilliseconds: Int64 = 30_000
     static let maxPending = 10_000
     static let maxEarly = 10_000
+    static let maxObservations = 1_000
 
     package init(id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, at now: Moment) {
         self.id = id
@@ -130,6 +133,7 @@ package struct Registry: Sendable {
             switch key {
             case .load: store(isLoaded ? .prove : .load)
             case .plan: reconcileAll(at: now)
+            case .observe: isObserving = false
             case .audit: sendAudits(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
@@ -173,7 +177,10 @@ package struct Registry: Sendable {
         let known = role == .fleet ? fleets[node]?.presence : gateways[node]?.presence
         // A will or goodbye of an earlier incarnation says nothing about the present one.
         if let known, presence.boot < known.boot { return }
-        guard known?.boot != presence.boot || known?.state != presence.state else { return }
+        guard known?.boot != presence.boot || known?.state != presence.state else {
+            if role == .gateway, presence.state == .online { confirmAttachments(of: node, at: now) }
+            return
+        }
         observe(.presence(role: role, node, presence, at: now.wall))
         announce(
             "\(role.rawValue).\(presence.state.rawValue)", nil,
@@ -264,7 +271,7 @@ package struct Registry: Sendable {
 
     mutating func observe(_ observation: Observation) {
         // Only the newest of each matters; a database that is away must not fill the memory.
-        if observations.count >= 1_000 { observations.removeFirst(500) }
+        if observations.count >= Self.maxObservations { observations.removeFirst(Self.maxObservations / 2) }
         observations.append(observation)
     }
 
