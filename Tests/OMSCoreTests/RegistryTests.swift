@@ -182,7 +182,7 @@ struct RegistryTests {
             tenant: "men", generation: 3, scenario: "s",
             services: [
                 ServicePlan(
-                    id: "harvest", type: "harvest", frequency: Frequency(everySeconds: 60), after: [],
+                    id: "harvest", type: "harvest", frequency: Frequency(everySeconds: 60, spread: true), after: [],
                     anchor: at(0).wall,
                     timeoutSeconds: 300, deadlineSeconds: 660, maxAttempts: 2,
                     providers: [ProviderChoice(provider: "alpha", service: "h")], merge: MergeRule(strategy: .first))

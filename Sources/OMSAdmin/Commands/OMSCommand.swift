@@ -12,7 +12,7 @@ package struct OMSCommand: AsyncParsableCommand {
             """,
         subcommands: [
             DevCommand.self, ApplyCommand.self, StatusCommand.self, GetCommand.self, WhyCommand.self, WatchCommand.self,
-            ResultCommand.self, ProviderCommand.self, ContractCommand.self,
+            ResultCommand.self, NextCommand.self, RunCommand.self, ProviderCommand.self, ContractCommand.self,
         ])
 
     package init() {}

@@ -140,6 +140,11 @@ package struct Fleet: Sendable {
             tell(tenant, .reconfigure(config), at: now)
             acknowledge(control, tenant, .done)
             effects.append(.report(.reconfigured(tenant, generation: config.generation)))
+        case .trigger:
+            guard let trigger = control.trigger, current?.epoch == control.epoch, starting[tenant] == nil else {
+                return reject(control, tenant, "no Work Manager of epoch \(control.epoch) works here yet")
+            }
+            tell(tenant, .trigger(trigger), at: now)
         case .shutdown:
             if current != nil { end(tenant, control.reason ?? "shut down by the registry", at: now) }
             acknowledge(control, tenant, .done)
@@ -163,6 +168,7 @@ package struct Fleet: Sendable {
             switch effect {
             case .publish(let message): effects.append(.publish(message))
             case .fenced(let epoch): newer = epoch
+            case .answered(let trigger, let problem): answer(trigger, tenant, problem)
             }
         }
         if let newer { end(tenant, "a gateway refuses epoch \(newer): it is over", at: now) }
@@ -179,6 +185,19 @@ package struct Fleet: Sendable {
     private mutating func reject(_ control: WMControl, _ tenant: TenantID, _ why: String) {
         acknowledge(control, tenant, .rejected, Problem(.staleEpoch, why))
         effects.append(.report(.refused(tenant, why: why)))
+    }
+
+    /// The acknowledgement of a wish carries its id, whoever sent it how often.
+    private mutating func answer(_ trigger: RunTrigger, _ tenant: TenantID, _ problem: Problem?) {
+        guard let manager = managers[tenant] else { return }
+        effects.append(
+            .publish(
+                Message(
+                    .wmAck(tenant),
+                    .wmAck(
+                        WMAck(
+                            id: trigger.id, command: .trigger, phase: problem == nil ? .done : .rejected,
+                            epoch: manager.epoch, generation: manager.config.generation, fleet: id, error: problem)))))
     }
 
     private mutating func acknowledge(

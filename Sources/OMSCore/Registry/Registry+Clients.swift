@@ -21,11 +21,12 @@ extension Registry {
         switch request.method {
         case "apply": apply(request, at: now)
         case "verification": saveVerification(request)
+        case "run": trigger(request, at: now)
         default:
             respond(
                 request,
                 Problem(
-                    .badRequest, "field method: '\(request.method)' is no command; known: apply, verification",
+                    .badRequest, "field method: '\(request.method)' is no command; known: apply, run, verification",
                     status: 400))
         }
     }

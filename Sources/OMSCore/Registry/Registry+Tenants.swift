@@ -24,7 +24,7 @@ extension Registry {
     private mutating func plan(_ tenant: TenantID, _ views: [ProviderID: ProviderView], at now: Moment) {
         guard let spec = specs[tenant], let track = tenants[tenant], !track.isSavingPlan else { return }
         switch Planner.plan(
-            tenant, spec, scenarios: scenarios, providers: views, anchors: track.anchors, now: now.wall)
+            tenant, spec, scenarios: scenarios, providers: views, previous: track.config, now: now.wall)
         {
         case .unsatisfied(let code, let text):
             // What runs goes on: a lesser plan is better than none, and a suspension is a shutdown of its own.
@@ -184,6 +184,7 @@ extension Registry {
     }
 
     mutating func acknowledged(_ tenant: TenantID, _ ack: WMAck, at now: Moment) {
+        if ack.command == .trigger { return triggered(ack) }
         guard let track = tenants[tenant], ack.epoch == track.epoch, ack.fleet == track.fleet else { return }
         switch (ack.command, ack.phase) {
         case (.bootstrap, .done):
@@ -221,7 +222,7 @@ extension Registry {
         timers.set(.plan, now.monotonic + Self.resendMilliseconds)
     }
 
-    private mutating func control(
+    mutating func control(
         _ command: WMControl.Command, _ track: TenantTrack, _ fleet: NodeID, config: WorkManagerConfig? = nil,
         resume: WorkManagerResume? = nil, reason: String? = nil
     ) -> WMControl {

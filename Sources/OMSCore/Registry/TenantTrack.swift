@@ -37,9 +37,6 @@ struct TenantTrack: Sendable {
     var handedSeq = 0
 
     var generation: Int { config?.generation ?? 0 }
-    var anchors: [ServiceID: Timestamp] {
-        Dictionary((config?.services ?? []).map { ($0.id, $0.anchor) }) { first, _ in first }
-    }
 }
 
 /// A provider as the registry runs it.

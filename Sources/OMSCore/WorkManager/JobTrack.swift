@@ -20,6 +20,8 @@ struct JobTrack: Sendable {
     /// A retry waits until then (monotonic) before its first submit.
     var notBefore: Int64 = 0
     var wantsStop = false
+    /// Told to the provider.
+    var stopReason: String?
     /// When the gateway was last asked and last heard (monotonic).
     var lastAsked: Int64?
     var lastHeard: Int64 = 0
@@ -31,6 +33,15 @@ struct JobTrack: Sendable {
         self.choice = choice
         self.attempt = attempt
         self.created = created
+    }
+
+    /// Orders an open job to be stopped, at once and until its end is confirmed.
+    mutating func stop(_ why: String) {
+        guard !state.isTerminal, !wantsStop else { return }
+        wantsStop = true
+        stopReason = why
+        lastAsked = nil
+        notBefore = 0
     }
 
     /// The provider is known to have it.
@@ -70,6 +81,8 @@ struct RunTrack: Sendable {
     var jobs: [JobTrack]
     /// Set when the result is out. The run stays while a job is open, so that every job gets its terminal state.
     var finished = false
+    /// Its jobs are being stopped: nothing is tried again.
+    var isStopping = false
 
     var isClosed: Bool { finished && jobs.allSatisfy { $0.state.isTerminal } }
 

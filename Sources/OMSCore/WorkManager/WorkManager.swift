@@ -19,12 +19,15 @@ package struct WorkManager: Sendable {
         case committed(Committed)
         case health(ProviderID, Health)
         case reconfigure(WorkManagerConfig)
+        case trigger(RunTrigger)
     }
 
     package enum Effect: Hashable, Sendable {
         case publish(Message)
         /// A gateway knows a newer epoch: this Work Manager has been replaced and must go.
         case fenced(Int)
+        /// What became of a wish for a run; nil: it is fired.
+        case answered(RunTrigger, Problem?)
     }
 
     package let tenant: TenantID
@@ -49,11 +52,18 @@ package struct WorkManager: Sendable {
 
     /// What a service has done so far.
     struct ServiceTrack: Sendable {
+        /// Every tick up to here is accounted for. What is queued lies after it, so a queue needs no memory.
         var lastTick: Timestamp?
+        /// nil: not due by itself.
+        var timetable: Timetable?
+        /// The first tick that is not accounted for.
+        var nextTick: Timestamp?
         var succeeded: RunReference?
         var consumed: [RunID] = []
         /// The run that has not finished yet.
         var openRun: RunID?
+        /// The last runs that somebody asked for.
+        var manual: [RunID] = []
     }
 
     package init(
@@ -70,6 +80,7 @@ package struct WorkManager: Sendable {
         for (service, run) in resume.succeeded { services[service, default: .init()].succeeded = run }
         for (service, runs) in resume.consumed { services[service, default: .init()].consumed = runs }
         for open in resume.open { adopt(open, at: now) }
+        readTimetables(at: now)
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
@@ -91,6 +102,7 @@ package struct WorkManager: Sendable {
             if committed.epoch == epoch { journal.acknowledge(committed.ackSeq, at: now) }
         case .health(let provider, let health): received(health, of: provider, at: now)
         case .reconfigure(let newConfig): reconfigure(newConfig, at: now)
+        case .trigger(let wish): trigger(wish, at: now)
         }
         if isStarted {
             attendRuns(at: now)
@@ -111,14 +123,7 @@ package struct WorkManager: Sendable {
             if !run.finished { next = min(next, monotonic(run.deadline, at: now)) }
             for job in run.jobs { if let at = job.nextCommand { next = min(next, at) } }
         }
-        for plan in config.services {
-            guard let frequency = plan.frequency else { continue }
-            let tick = Schedule.next(
-                frequency, anchor: plan.anchor,
-                offset: Schedule.offset(frequency, tenant: tenant, service: plan.id),
-                last: services[plan.id]?.lastTick, now: now.wall)
-            if let tick { next = min(next, monotonic(tick, at: now)) }
-        }
+        if let tick = nextTick(at: now) { next = min(next, monotonic(tick, at: now)) }
         return max(next, now.monotonic + 1)
     }
 
@@ -167,7 +172,9 @@ package struct WorkManager: Sendable {
 
     private mutating func reconfigure(_ newConfig: WorkManagerConfig, at now: Moment) {
         guard newConfig.generation > config.generation else { return }
+        retireSchedules(for: newConfig, at: now)
         config = newConfig
+        readTimetables(at: now)
         for subject in reasons.keys.sorted() where subject.hasPrefix("service/") {
             if ServiceID(subject.dropFirst("service/".count)).flatMap(newConfig.service) == nil {
                 clearReason(subject, at: now)

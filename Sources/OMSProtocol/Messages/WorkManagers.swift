@@ -2,7 +2,7 @@ package import OMSModel
 
 /// A command to a tenant's Work Manager, carried out by the named fleet process only if `boot` is its own.
 package struct WMControl: Hashable, Codable, Sendable {
-    package enum Command: String, Codable, Sendable { case bootstrap, reconfigure, shutdown }
+    package enum Command: String, Codable, Sendable { case bootstrap, reconfigure, shutdown, trigger }
 
     package var id: String
     package var command: Command
@@ -14,6 +14,8 @@ package struct WMControl: Hashable, Codable, Sendable {
     package var config: WorkManagerConfig?
     package var resume: WorkManagerResume?
     package var reason: String?
+    /// With `trigger`.
+    package var trigger: RunTrigger?
 
     package init(
         id: String, command: Command, epoch: Int, fleet: NodeID, boot: Int64, generation: Int,
