@@ -39,6 +39,11 @@ enum Rows {
     }
 }
 
+/// Another registry holds the lock of the active one.
+struct StandbyError: Error, CustomStringConvertible {
+    var description: String { "another oms-registry is active on this database; this one stands by" }
+}
+
 /// A row that does not have the form that this release writes.
 struct StoreError: Error, CustomStringConvertible {
     var description: String

@@ -27,20 +27,41 @@ extension Store {
         }
         let managers = try database.query(
             """
-            SELECT m.tenant, m.config::text AS config, coalesce(e.epoch, 0) AS epoch, e.fleet, coalesce(e.boot, 0) AS boot,
-              coalesce(e.ack_seq, 0) AS ack_seq, oms.rfc3339(coalesce(e.started_at, now())) AS since
-            FROM oms.manager m LEFT JOIN oms.epoch e ON e.tenant = m.tenant AND e.ended_at IS NULL
+            SELECT m.tenant, m.config::text AS config, coalesce(e.epoch, 0) AS epoch, e.ended_at IS NOT NULL AS ended,
+              e.fleet, coalesce(e.boot, 0) AS boot, coalesce(e.ack_seq, 0) AS ack_seq,
+              oms.rfc3339(coalesce(e.started_at, now())) AS since
+            FROM oms.manager m LEFT JOIN LATERAL (
+              SELECT * FROM oms.epoch WHERE tenant = m.tenant ORDER BY epoch DESC LIMIT 1) e ON true
             """)
         for row in managers.rows {
             guard let tenant = row["tenant"].flatMap({ TenantID($0) }),
                 let since = row["since"].flatMap({ Timestamp($0) })
             else { throw StoreError(description: "oms.manager has a row without tenant") }
             snapshot.managers[tenant] = StoredManager(
-                epoch: Int(row.int("epoch") ?? 0), since: since, fleet: row["fleet"].flatMap { NodeID($0) },
+                epoch: Int(row.int("epoch") ?? 0), isEnded: row.bool("ended") == true, since: since,
+                fleet: row["fleet"].flatMap { NodeID($0) },
                 boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
                 config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
         }
+        snapshot.operations = try openOperations(database)
+        snapshot.nodes = try nodes(database)
         return snapshot
+    }
+
+    private static func nodes(_ database: isolated PostgresConnection) throws -> [StoredNode] {
+        let result = try database.query(
+            "SELECT role, node, state, boot, oms.rfc3339(since) AS since, release, draining FROM oms.node")
+        return result.rows.compactMap { row in
+            guard let role = row["role"].flatMap({ Role(rawValue: $0) }),
+                let node = row["node"].flatMap({ NodeID($0) }),
+                let state = row["state"].flatMap({ Presence.State(rawValue: $0) }), let boot = row.int("boot"),
+                let since = row["since"].flatMap({ Timestamp($0) }), let release = row["release"]
+            else { return nil }
+            return StoredNode(
+                role: role, node: node,
+                presence: Presence(state: state, boot: boot, since: since, release: release, protocols: [1]),
+                isDraining: row.bool("draining") == true)
+        }
     }
 
     static func apply(

@@ -46,6 +46,19 @@ extension Store {
         SELECT provider, verified_at, verified_by, passed, failed_rules FROM report.verification
         WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY verified_at DESC LIMIT $3::int
         """,
+        "operations": """
+        SELECT operation, tenant, kind, phase, reason, initiator, epoch, remaining, forced, started_at, ended_at, took_s
+        FROM report.operation WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL
+        ORDER BY started_at DESC LIMIT $3::int
+        """,
+        "receipts": """
+        SELECT * FROM report.drain_receipt WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL
+        ORDER BY written_at DESC LIMIT $3::int
+        """,
+        "quarantined": """
+        SELECT * FROM report.quarantined_job WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL
+        ORDER BY since DESC LIMIT $3::int
+        """,
         "nodes":
             "SELECT * FROM report.node WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY role, node LIMIT $3::int",
     ]

@@ -23,6 +23,7 @@ package actor Store {
     private var isMigrated = false
     private var isActive = false
     private var lastFailure = "not connected yet"
+    private var isStandby = false
 
     /// Held by the one active registry as long as its session lives.
     private static let activeLockKey = 6_021_023_078
@@ -136,8 +137,33 @@ package actor Store {
                     try {
                         try Self.savePlan(database, tenant, config, explanation); return .saved
                     }()
-                case .openEpoch(let tenant, let fleet, let boot, _, let reason):
-                    try Self.openEpoch(database, tenant, fleet: fleet, boot: boot, reason: reason)
+                case .openEpoch(let tenant, let expected, let fleet, let boot, _, let reason):
+                    try Self.openEpoch(
+                        database, tenant, expected: expected, fleet: fleet, boot: boot, reason: reason)
+                case .beginOperation(let operation): try Self.begin(database, operation)
+                case .saveOperation(let operation):
+                    try {
+                        try Self.save(database, operation); return .saved
+                    }()
+                case .openJobs(let tenant): .openJobs(try Self.openJobs(database, tenant))
+                case .closeEpoch(let closing):
+                    try {
+                        try Self.close(database, closing); return .saved
+                    }()
+                case .audit(let tenants): .audited(try Self.audit(database, tenants))
+                case .resume(let tenant): .resume(try Self.resume(database, tenant))
+                case .removeTenant(let tenant, let initiator):
+                    try {
+                        try Self.removeTenant(database, tenant, by: initiator); return .saved
+                    }()
+                case .drainFleet(let fleet, let isDraining, let client):
+                    try {
+                        try Self.drainFleet(database, fleet, isDraining, by: client); return .saved
+                    }()
+                case .prove:
+                    try {
+                        try database.query("SELECT 1"); return .saved
+                    }()
                 case .observe(let observations):
                     try {
                         try Self.observe(database, observations); return .observed
@@ -161,7 +187,10 @@ package actor Store {
     /// Makes sure of a session that holds the lock of the active registry.
     private func prepare() throws {
         if isActive, database.assumeIsolated({ $0.isConnected }) { return }
-        guard MonotonicClock.milliseconds >= nextAttempt else { throw StoreError(description: lastFailure) }
+        guard MonotonicClock.milliseconds >= nextAttempt else {
+            if isStandby { throw StandbyError() }
+            throw StoreError(description: lastFailure)
+        }
         let wasActive = isActive
         isActive = false
         do {
@@ -172,19 +201,23 @@ package actor Store {
                 let lock = try database.query("SELECT pg_try_advisory_lock($1) AS ok", [.int(Self.activeLockKey)])
                 guard lock.rows.first?.bool("ok") == true else {
                     database.close()
-                    throw StoreError(description: "another oms-registry is active on this database; this one stands by")
+                    throw StandbyError()
                 }
                 return applied
             }
             isMigrated = true
             isActive = true
+            isStandby = false
             backoff.reset()
             logger.notice(
                 wasActive ? "database connection restored" : "active on the database",
                 metadata: applied.isEmpty
                     ? nil : [LoggingKeys.detail: "migrations applied: \(applied.joined(separator: ", "))"])
         } catch {
-            nextAttempt = MonotonicClock.milliseconds + backoff.nextMilliseconds(using: &random)
+            isStandby = error is StandbyError
+            // A standby takes over soon after the active one's session has ended.
+            nextAttempt =
+                MonotonicClock.milliseconds + (isStandby ? 500 : backoff.nextMilliseconds(using: &random))
             let text = "\(error)"
             if text != lastFailure {
                 logger.warning("database not usable, trying again", metadata: [LoggingKeys.error: "\(text)"])
@@ -195,6 +228,7 @@ package actor Store {
     }
 
     private func failed(_ error: any Error) -> Problem {
+        if error is StandbyError { return Problem(.standby, "\(error)", status: 503, retryable: true) }
         if let error = error as? PostgresError, error.sqlState != nil {
             logger.error("database refused a statement", metadata: [LoggingKeys.error: "\(error)"])
             return Problem(.internal, "the database refused: \(error)", status: 500, retryable: error.isRetriable)

@@ -38,6 +38,9 @@ package final class HostileProvider: Sendable {
     package var port: Int { server.port }
     package var url: String { "http://127.0.0.1:\(port)" }
 
+    /// What it took is begun by then, and stands in the log.
+    package static let beginsWithinMilliseconds = 2 * JobBook.queuedMilliseconds
+
     /// What really happened, until now.
     package var log: ExecutionLog {
         state.withLock { state in

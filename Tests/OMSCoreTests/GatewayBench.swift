@@ -11,6 +11,7 @@ struct GatewayBench {
     var events: [JobEvent] = []
     var health: [Health] = []
     var records: [LedgerEntry] = []
+    var acks: [GatewayAck] = []
     var now: Int64 = 0
 
     init(maxRunning: Int = 8, ledger: LedgerContents = LedgerContents()) {
@@ -46,6 +47,7 @@ struct GatewayBench {
             case .publish(let message):
                 if case .jobEvent(let event) = message.payload { events.append(event) }
                 if case .health(let report) = message.payload { health.append(report) }
+                if case .gatewayAck(let ack) = message.payload { acks.append(ack) }
             case .record(let entry): records.append(entry)
             case .subscribe, .unsubscribe, .report: break
             }
@@ -66,6 +68,14 @@ struct GatewayBench {
                         JobCommand(
                             id: "c", command: command, epoch: epoch, job: job,
                             request: command == .submit ? request : nil)))))
+    }
+
+    mutating func control(_ command: GatewayControl.Command, seals: [Seal]? = nil, sweep: Sweep? = nil) {
+        feed(
+            .received(
+                Message(
+                    .gatewayControl("g1"),
+                    .gatewayControl(GatewayControl(id: "k", command: command, seals: seals, sweep: sweep)))))
     }
 
     mutating func answer(_ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil) {

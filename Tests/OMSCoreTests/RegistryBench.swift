@@ -19,6 +19,12 @@ struct RegistryBench {
     var answersBeats = true
     /// So many epochs cannot be opened: the database is away.
     var failingEpochs = 0
+    /// Gateways that answer seals and attachments at once, with the boot that they last showed.
+    var obedientGateways: [NodeID: Int64] = ["g1": 1]
+    /// What the gateways say about a sweep's jobs; nil: they do not answer.
+    var sweptAs: JobState? = .stopped
+    var openJobs: [OpenJobRow] = []
+    var auditAnswer: AuditedJobs?
 
     mutating func feed(_ event: Registry.Event) {
         var events = [event]
@@ -34,6 +40,12 @@ struct RegistryBench {
                             beat.beat, epoch: beat.epoch, generation: registry.tenants[tenant]?.generation ?? 0)
                         events.append(.received(Message(.wmStatus(tenant), .wmStatus(status))))
                     }
+                    if case .gatewayControl(let node) = message.topic,
+                        case .gatewayControl(let control) = message.payload, let boot = obedientGateways[node],
+                        let ack = ack(control, boot)
+                    {
+                        events.append(.received(Message(.gatewayAck(node), .gatewayAck(ack))))
+                    }
                 case .store(let ticket, let request):
                     requests.append(request)
                     if case .commit = request, holdsCommits {
@@ -44,6 +56,20 @@ struct RegistryBench {
                 }
             }
         }
+    }
+
+    private func ack(_ control: GatewayControl, _ boot: Int64) -> GatewayAck? {
+        var ack = GatewayAck(
+            id: control.id, command: control.command, provider: control.provider, version: control.version, boot: boot,
+            sealed: control.seals)
+        if let sweep = control.sweep {
+            guard let sweptAs else { return nil }
+            let jobs = sweep.jobs.map { SweptJob(job: $0.job, provider: $0.provider, state: sweptAs) }
+            ack.swept = SweepReport(
+                tenant: sweep.tenant, epoch: sweep.epoch, ended: sweptAs.isTerminal ? jobs : [],
+                remaining: sweptAs.isTerminal ? [] : jobs)
+        }
+        return ack
     }
 
     static func status(_ beat: Int, epoch: Int, generation: Int) -> WMStatus {
@@ -69,16 +95,22 @@ struct RegistryBench {
                     }
                 })
         case .savePlan: return .saved
-        case .openEpoch(let tenant, _, _, _, _):
+        case .openEpoch(let tenant, let expected, _, _, _, _):
             if failingEpochs > 0 {
                 failingEpochs -= 1
                 return .failed(Problem(.unavailable, "down", retryable: true))
             }
-            epochs[tenant, default: 0] += 1
-            return .opened(epoch: epochs[tenant]!, since: at(now).wall, resume)
+            epochs[tenant] = expected
+            return .opened(epoch: expected, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
-        case .saveVerification: return .saved
+        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .prove:
+            return .saved
+        case .openJobs: return .openJobs(openJobs)
+        case .audit(let tenants):
+            return .audited(
+                auditAnswer.map { answer in Dictionary(uniqueKeysWithValues: tenants.map { ($0, answer) }) } ?? [:])
+        case .resume: return .resume(resume)
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }
@@ -92,6 +124,7 @@ struct RegistryBench {
     }
 
     mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {
+        if case .gatewayPresence(let node) = topic, obedientGateways[node] != nil { obedientGateways[node] = boot }
         feed(
             .received(
                 Message(
@@ -141,7 +174,30 @@ struct RegistryBench {
         sent.compactMap { if case .response(let response) = $0.payload { response } else { nil } }
     }
 
-    mutating func acknowledge(_ control: WMControl, _ phase: WMAck.Phase = .done) {
+    var closings: [EpochClosing] {
+        requests.compactMap { if case .closeEpoch(let closing) = $0 { closing } else { nil } }
+    }
+
+    /// The operation's phases as they were stored.
+    var phases: [ManagerOperation.Phase] {
+        requests.compactMap {
+            switch $0 {
+            case .beginOperation(let operation), .saveOperation(let operation): operation.phase
+            default: nil
+            }
+        }
+    }
+
+    mutating func command(_ method: String, _ params: JSONValue) -> ClientResponse? {
+        feed(
+            .received(
+                Message(.command, .request(ClientRequest(id: "c", client: "cli", method: method, params: params)))))
+        return responses().last
+    }
+
+    mutating func acknowledge(
+        _ control: WMControl, _ phase: WMAck.Phase = .done, remaining: Int? = nil, lastSeq: Int? = nil
+    ) {
         feed(
             .received(
                 Message(
@@ -149,7 +205,8 @@ struct RegistryBench {
                     .wmAck(
                         WMAck(
                             id: control.id, command: control.command, phase: phase, epoch: control.epoch,
-                            generation: control.generation, fleet: control.fleet)))))
+                            generation: control.generation, fleet: control.fleet, remaining: remaining,
+                            lastSeq: lastSeq)))))
     }
 
     /// Everything online, the tenant's Work Manager active with epoch 1.

@@ -36,6 +36,38 @@ struct RegistryTests {
         #expect(bench.beats.count >= 4)
     }
 
+    @Test("a wish for a run goes to the Work Manager, as often as it is repeated, and its answer to who asked")
+    func wishes() throws {
+        var bench = RegistryBench.active()
+        func ask(_ id: String, _ params: [String: JSONValue]) {
+            bench.sent = []
+            bench.feed(
+                .received(
+                    Message(
+                        .command,
+                        .request(ClientRequest(id: id, client: "cli-1", method: "run", params: .object(params))))))
+        }
+        func answers() -> [Int] {
+            bench.sent.compactMap { if case .response(let answer) = $0.payload { answer.status } else { nil } }
+        }
+        let params: [String: JSONValue] = [
+            "tenant": "men", "service": "harvest", "due": .string(at(bench.now).wall.description),
+        ]
+        for _ in 0..<2 {
+            ask("q1", params)
+            let control = try #require(bench.controls().first)
+            #expect(control.command == .trigger && control.id == "q1" && control.trigger?.service == "harvest")
+            #expect(answers().isEmpty)
+        }
+        let ack = WMAck(id: "q1", command: .trigger, phase: .done, epoch: 1, generation: 1, fleet: "f1")
+        bench.feed(.received(Message(.wmAck("men"), .wmAck(ack))))
+        #expect(answers() == [200])
+        ask("q2", params.merging(["tenant": "nobody"]) { $1 })
+        #expect(answers() == [404])
+        ask("q3", params.merging(["due": .string(at(-9_000_000).wall.description)]) { $1 })
+        #expect(answers() == [400])
+    }
+
     @Test("a first epoch that the database could not take is tried again, without anybody's help")
     func firstEpochFails() {
         var bench = RegistryBench()
@@ -76,8 +108,14 @@ struct RegistryTests {
         bench.presence(.fleetPresence("f2"), boot: 7)
         bench.answersBeats = false
         bench.presence(.fleetPresence("f1"), .lost, boot: 1)
-        bench.pass(30_000)
+        bench.pass(29_000)
         #expect(bench.controls().isEmpty, "it may be alive behind a broken line")
+        // Then the door is shut to it, and another fleet goes on.
+        bench.pass(5_000)
+        let kinds = bench.sent.map(\.topic.kind)
+        let control = bench.controls()
+        #expect(control.map(\.fleet).first == "f2" && control.first?.epoch == 2)
+        #expect(kinds.contains(.gatewayControl))
     }
 
     @Test("a goodbye of the fleet moves its tenants to another one")
@@ -165,14 +203,18 @@ struct RegistryTests {
         #expect(bench.controls().map(\.generation) == [2])
     }
 
-    @Test("three unanswered heartbeats of a live process: a new epoch there")
+    @Test("a silent Work Manager of a live process is asked to end, then sealed and swept, then replaced")
     func silentManager() {
         var bench = RegistryBench.active()
         bench.pass(10_000)
         #expect(bench.controls().isEmpty)
         bench.answersBeats = false
         bench.pass(10_000)
-        #expect(bench.controls().first?.epoch == 2)
+        #expect(bench.controls().isEmpty, "suspect and lost, but not yet given up: late is no error")
+        bench.pass(25_000)
+        #expect(bench.controls().first?.command == .drain)
+        bench.pass(35_000)
+        #expect(bench.controls().last.map { [$0.epoch] } == [2])
     }
 
     @Test("after a restart goes on with what is in the database: same epoch, no bootstrap")
@@ -294,10 +336,11 @@ struct RegistryTests {
         bench.apply([["kind": "Tenant", "name": "men", "spec": ["scenarios": ["s"], "suspended": true]]])
         bench.pass(200)
         let controls = bench.controls()
-        #expect(controls.map(\.command) == [.shutdown])
-        bench.acknowledge(controls[0])
+        #expect(controls.map(\.command) == [.drain])
+        bench.acknowledge(controls[0], lastSeq: 0)
         bench.pass(10_000)
         #expect(bench.controls().isEmpty)
+        #expect(bench.closings.map(\.isGraceful) == [true])
         bench.apply([["kind": "Tenant", "name": "men", "spec": ["scenarios": ["s"]]]])
         bench.pass(200)
         #expect(bench.controls().map(\.epoch) == [2])

@@ -12,7 +12,7 @@ enum Samples {
         errors: [FieldError(pointer: "/config/parameters/top", detail: "must be from 1 to 1000")])
     static let outputs: [String: JSONValue] = ["rows": ["value": 10_000]]
     static let presence = Presence(
-        state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1])
+        state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1], suspect: "men")
     static let plan = ServicePlan(
         id: "recommend", type: "recommend", frequency: nil, after: ["harvest"], anchor: time, timeoutSeconds: 60,
         deadlineSeconds: 180, maxAttempts: 2,
@@ -21,7 +21,8 @@ enum Samples {
         providers: [
             ProviderChoice(provider: "beta", service: "recommend"), ProviderChoice(provider: "gamma", service: "rank"),
         ],
-        merge: MergeRule(strategy: .reciprocalRankFusion, output: "ranking", itemKey: "item", k: 60, top: 10))
+        merge: MergeRule(strategy: .reciprocalRankFusion, output: "ranking", itemKey: "item", k: 60, top: 10),
+        onReplace: .wait)
     static let config = WorkManagerConfig(tenant: "men", generation: 3, scenario: "open-bandit", services: [plan])
     static let resume = WorkManagerResume(
         ticks: ["harvest": time], succeeded: ["harvest": RunReference(run: run, due: time)],
@@ -31,7 +32,11 @@ enum Samples {
                 run: run, service: "recommend", due: time, started: time, deadline: time, consumed: [run],
                 finished: false,
                 plan: plan,
-                jobs: [OpenJob(id: job, provider: "beta", attempt: 1, state: .running, revision: 3, retryable: true)])
+                jobs: [
+                    OpenJob(
+                        id: job, provider: "beta", attempt: 1, state: .running, revision: 3, retryable: true,
+                        quarantined: true)
+                ])
         ])
     static let result = ServiceResult(
         run: run, service: "recommend", type: "recommend", state: .partial, due: time, finished: time,
@@ -84,21 +89,31 @@ enum Samples {
                     id: "1", command: .attach, provider: "alpha",
                     spec: ProviderSpec(
                         baseURL: "https://sp.example.org", credential: "alpha-token", pollSeconds: 1, maxRunning: 8),
-                    version: 2))),
+                    version: 2, seals: [Seal(tenant: "men", epoch: 3)],
+                    sweep: Sweep(
+                        tenant: "men", epoch: 3, jobs: [SweepJob(job: job, provider: "alpha")], keep: [job])))),
         Message(
-            .gatewayAck("g1"), .gatewayAck(GatewayAck(id: "1", provider: "alpha", version: 2, boot: 1, error: problem))),
+            .gatewayAck("g1"),
+            .gatewayAck(
+                GatewayAck(
+                    id: "1", command: .attach, provider: "alpha", version: 2, boot: 1,
+                    sealed: [Seal(tenant: "men", epoch: 3)],
+                    swept: SweepReport(
+                        tenant: "men", epoch: 3,
+                        ended: [SweptJob(job: job, provider: "alpha", state: .stopped, error: problem)],
+                        remaining: [SweptJob(job: job, provider: "alpha", state: .unknown)]), error: problem))),
         Message(
             .wmControl("men"),
             .wmControl(
                 WMControl(
                     id: "1", command: .bootstrap, epoch: 2, fleet: "f1", boot: 1, generation: 3, config: config,
-                    resume: resume, reason: "first start"))),
+                    resume: resume, deadline: time, reason: "first start"))),
         Message(
             .wmAck("men"),
             .wmAck(
                 WMAck(
                     id: "1", command: .bootstrap, phase: .rejected, epoch: 2, generation: 3, fleet: "f1", remaining: 0,
-                    error: problem))),
+                    lastSeq: 8, error: problem))),
         Message(.wmHeartbeat("men"), .heartbeat(Heartbeat(beat: 9, epoch: 2, intervalSeconds: 5, ackSeq: 6))),
         Message(
             .wmStatus("men"),
@@ -111,8 +126,10 @@ enum Samples {
                             service: "recommend", run: run, job: job, provider: "beta", state: .running, ageSeconds: 4,
                             progress: 42.5, message: "reading")
                     ],
-                    waiting: [Reason(subject: "service/optimise", code: "waits-for-upstream", text: "why", since: time)]
-                ))),
+                    waiting: [
+                        Reason(subject: "service/optimise", code: "waits-for-upstream", text: "why", since: time)
+                    ],
+                    digest: "1-00000000000000ff"))),
         Message(.wmEpoch("men"), .wmEpoch(WMEpoch(epoch: 2, fleet: "f1", generation: 3, since: time))),
         Message(.wmState("men"), .wmState(WMState(state: .active, epoch: 2, generation: 3, fleet: "f1", since: time))),
         Message(.wmJournal("men"), .journal(journal)),

@@ -77,7 +77,9 @@ package enum DocumentReader {
         }
         let spec = TenantSpec(
             description: reader.string("description"), scenarios: scenarios ?? [], variables: variables,
-            suspended: reader.bool("suspended"))
+            suspended: reader.bool("suspended"),
+            replaceAfterSeconds: reader.int("replace_after_s", in: 1...86_400),
+            proof: reader.choice("proof", ReplacementProof.self))
         reader.finish()
         return spec
     }

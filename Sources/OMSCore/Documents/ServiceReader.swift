@@ -21,7 +21,8 @@ enum ServiceReader {
             outputSource: reader.child("output_source").map(location), parameters: parameters,
             providers: reader.child("providers").map(policy), merge: reader.child("merge").map(merge),
             maxAttempts: reader.int("max_attempts", in: 1...20),
-            deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000))
+            deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000),
+            onReplace: reader.choice("on_replace", ReplaceAction.self))
         ScheduleReader.overlap(&reader, &spec)
         reader.finish()
         if spec.merge == nil || spec.merge?.strategy == .first, spec.providers?.use == .all {

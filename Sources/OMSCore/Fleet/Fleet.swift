@@ -32,15 +32,30 @@ package struct Fleet: Sendable {
     package let boot: Int64
     let release: String
     let since: Timestamp
+    /// Whose Work Manager the process before was looking after when it died.
+    let suspect: TenantID?
+    /// Hears before a Work Manager is given an event; decides nothing.
+    package var onHandling: (@Sendable (TenantID) -> Void)?
 
     private var managers: [TenantID: WorkManager] = [:]
     private var timers = TimerQueue<TenantID>()
     /// The bootstrap command that a starting Work Manager has to acknowledge.
     private var starting: [TenantID: WMControl] = [:]
     private var health: [ProviderID: Health] = [:]
+    /// The highest epoch of a tenant that has ended in this process: it never begins here again.
+    private var tombstones: [TenantID: Tombstone] = [:]
+    /// The drain that is to be acknowledged.
+    private var draining: [TenantID: WMControl] = [:]
+
+    struct Tombstone: Sendable {
+        var epoch: Int
+        /// Of a drained one: the last number of its journal, all of it committed. nil: it ended otherwise.
+        var lastSeq: Int?
+    }
     private var effects: [Effect] = []
 
-    package init(id: NodeID, boot: Int64, release: String, at now: Moment) {
+    package init(id: NodeID, boot: Int64, release: String, suspect: TenantID? = nil, at now: Moment) {
+        self.suspect = suspect
         self.id = id
         self.boot = boot
         self.release = release
@@ -48,7 +63,7 @@ package struct Fleet: Sendable {
     }
 
     package func presence(_ state: Presence.State) -> Presence {
-        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+        Presence(state: state, boot: boot, since: since, release: release, protocols: [1], suspect: suspect)
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
@@ -104,6 +119,11 @@ package struct Fleet: Sendable {
         guard control.boot == boot else {
             return reject(control, tenant, "the command is for process \(control.boot), this is \(boot)")
         }
+        if control.command == .drain, let tombstone = tombstones[tenant], tombstone.epoch >= control.epoch {
+            // Repeated because the acknowledgement was lost, or it ended by other means.
+            return acknowledge(
+                control, tenant, .done, lastSeq: tombstone.epoch == control.epoch ? tombstone.lastSeq : nil)
+        }
         let current = managers[tenant]
         if let current, control.epoch < current.epoch {
             return reject(control, tenant, "epoch \(current.epoch) runs here, \(control.epoch) is over")
@@ -112,6 +132,9 @@ package struct Fleet: Sendable {
         case .bootstrap:
             guard let config = control.config, config.tenant == tenant else {
                 return reject(control, tenant, "field config is missing or of another tenant")
+            }
+            if let tombstone = tombstones[tenant], control.epoch <= tombstone.epoch {
+                return reject(control, tenant, "epoch \(tombstone.epoch) has ended here already")
             }
             if let current, current.epoch == control.epoch {
                 if starting[tenant] != nil {
@@ -145,6 +168,33 @@ package struct Fleet: Sendable {
                 return reject(control, tenant, "no Work Manager of epoch \(control.epoch) works here yet")
             }
             tell(tenant, .trigger(trigger), at: now)
+        case .drain:
+            guard let current, current.epoch == control.epoch else {
+                // Its bootstrap never came, or is still on its way: it must not begin any more.
+                if current != nil { end(tenant, "epoch \(control.epoch) of it is being ended", at: now) }
+                tombstones[tenant] = Tombstone(epoch: control.epoch)
+                return acknowledge(control, tenant, .done)
+            }
+            if starting[tenant] != nil {
+                end(tenant, "ended before it began", at: now)
+                return acknowledge(control, tenant, .done)
+            }
+            draining[tenant] = control
+            acknowledge(control, tenant, .accepted)
+            tell(tenant, .drain(until: control.deadline ?? now.wall), at: now)
+        case .resume:
+            guard let current, current.epoch == control.epoch else {
+                return reject(control, tenant, "no Work Manager of epoch \(control.epoch) runs here")
+            }
+            draining[tenant] = nil
+            tell(tenant, .resume, at: now)
+            acknowledge(control, tenant, .done)
+        case .reconcile:
+            guard let rows = control.resume, current?.epoch == control.epoch else {
+                return reject(control, tenant, "no Work Manager of epoch \(control.epoch) runs here")
+            }
+            tell(tenant, .reconcile(rows), at: now)
+            acknowledge(control, tenant, .done)
         case .shutdown:
             if current != nil { end(tenant, control.reason ?? "shut down by the registry", at: now) }
             acknowledge(control, tenant, .done)
@@ -161,22 +211,48 @@ package struct Fleet: Sendable {
     }
 
     private mutating func tell(_ tenant: TenantID, _ event: WorkManager.Event, at now: Moment) {
+        guard managers[tenant] != nil else { return }
+        onHandling?(tenant)
         guard let results = managers[tenant]?.receive(event, at: now) else { return }
         timers.set(tenant, managers[tenant]?.nextWake(at: now))
         var newer: Int?
+        var drained: Int?
         for effect in results {
             switch effect {
             case .publish(let message): effects.append(.publish(message))
             case .fenced(let epoch): newer = epoch
             case .answered(let trigger, let problem): answer(trigger, tenant, problem)
+            case .draining(let remaining):
+                if let control = draining[tenant] { acknowledge(control, tenant, .progress, remaining: remaining) }
+            case .drained(let lastSeq): drained = lastSeq
             }
         }
+        if let drained { return leave(tenant, lastSeq: drained, at: now) }
         if let newer { end(tenant, "a gateway refuses epoch \(newer): it is over", at: now) }
+    }
+
+    /// Drained: first it is gone, then it says so.
+    private mutating func leave(_ tenant: TenantID, lastSeq: Int, at now: Moment) {
+        guard let manager = managers[tenant] else { return }
+        let control = draining[tenant]
+        end(tenant, control?.reason ?? "drained", at: now)
+        tombstones[tenant] = Tombstone(epoch: manager.epoch, lastSeq: lastSeq)
+        effects.append(
+            .publish(
+                Message(
+                    .wmState(tenant),
+                    .wmState(
+                        WMState(
+                            state: .stopped, epoch: manager.epoch, generation: manager.config.generation, fleet: id,
+                            since: now.wall)))))
+        if let control { acknowledge(control, tenant, .done, remaining: 0, lastSeq: lastSeq) }
     }
 
     private mutating func end(_ tenant: TenantID, _ why: String, at now: Moment) {
         guard let manager = managers.removeValue(forKey: tenant) else { return }
+        if manager.epoch > tombstones[tenant]?.epoch ?? 0 { tombstones[tenant] = Tombstone(epoch: manager.epoch) }
         starting[tenant] = nil
+        draining[tenant] = nil
         timers.set(tenant, nil)
         effects.append(.unsubscribe(tenant))
         effects.append(.report(.ended(tenant, epoch: manager.epoch, why: why)))
@@ -201,7 +277,8 @@ package struct Fleet: Sendable {
     }
 
     private mutating func acknowledge(
-        _ control: WMControl, _ tenant: TenantID, _ phase: WMAck.Phase, _ error: Problem? = nil
+        _ control: WMControl, _ tenant: TenantID, _ phase: WMAck.Phase, _ error: Problem? = nil,
+        remaining: Int? = nil, lastSeq: Int? = nil
     ) {
         effects.append(
             .publish(
@@ -211,6 +288,6 @@ package struct Fleet: Sendable {
                         WMAck(
                             id: control.id, command: control.command, phase: phase, epoch: control.epoch,
                             generation: managers[tenant]?.config.generation ?? control.generation, fleet: id,
-                            error: error)))))
+                            remaining: remaining, lastSeq: lastSeq, error: error)))))
     }
 }

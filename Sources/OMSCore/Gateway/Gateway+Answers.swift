@@ -4,7 +4,9 @@ import OMSProtocol
 /// What the providers' answers mean: for the job, and for the provider's health.
 extension Gateway {
     mutating func answered(_ id: Int, _ latency: Int, _ answer: ProviderAnswer, at now: Moment) {
-        guard let call = calls.removeValue(forKey: id), doors[call.provider] != nil else { return }
+        guard let call = calls.removeValue(forKey: id) else { return }
+        defer { callEnded(of: call.tenant) }
+        guard doors[call.provider] != nil else { return forgetCall(call, at: now) }
         doors[call.provider]?.latency = latency
         switch call.kind {
         case .services: tookCatalog(call.provider, answer, at: now)
@@ -21,6 +23,24 @@ extension Gateway {
         case .stop(let job, _): tookStop(job, answer, at: now)
         case .services, .status, .sweep, .batch: break
         }
+    }
+
+    /// The provider was detached meanwhile: what the call was about is read again when it is back.
+    private mutating func forgetCall(_ call: ProviderCall, at now: Moment) {
+        let id: JobID
+        switch call.kind {
+        case .submit(let request): id = request.id
+        case .job(let job), .stop(let job, _): id = job
+        case .services, .status, .sweep, .batch: return
+        }
+        guard var job = jobs[id], job.inFlight != nil, !job.state.isTerminal else { return }
+        job.inFlight = nil
+        if case .submit = call.kind {
+            job.maybeSent = true
+            job.state = .unknown
+        }
+        job.next = (.read, now.monotonic)
+        put(job, at: now)
     }
 
     private mutating func noteHealth(_ call: ProviderCall, _ answer: ProviderAnswer, at now: Moment) {

@@ -15,11 +15,15 @@ extension Gateway {
                         error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)")))
             )
         }
-        raiseFence(of: tenant, to: command.epoch)
+        raiseFence(of: tenant, to: command.epoch, at: now)
         guard doors[provider] != nil else { return }
         if var job = jobs[command.job] {
             job.epoch = command.epoch
             if command.command == .stop, !job.state.isTerminal { requestStop(&job, command, at: now) }
+            if job.isParked, !job.state.isTerminal {
+                job.isParked = false
+                if job.stop == nil { doors[job.provider]?.enqueue(job.id, of: tenant) }
+            }
             put(job, at: now)
             return publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
         }
@@ -71,7 +75,7 @@ extension Gateway {
 
     /// The one way to write a job: its timer follows.
     mutating func put(_ job: GatewayJob, at now: Moment) {
-        jobs[job.id] = job
+        if jobs.updateValue(job, forKey: job.id) == nil { jobsOfTenant[job.tenant, default: []].insert(job.id) }
         guard !job.state.isTerminal, job.inFlight == nil else { return jobTimers.set(job.id, nil) }
         // With an open circuit nothing can be done; `rearm` comes when it closes.
         var at = doors[job.provider]?.circuit == .closed ? job.next?.at : nil
@@ -137,19 +141,22 @@ extension Gateway {
             put(job, at: now)
             call(.job(id), door, tenant: job.tenant, epoch: job.epoch)
         case .stop:
-            guard let action = job.stop else { return }
+            guard let action = job.stop else { return plan(.read, for: id, at: now) }
             if job.state == .submitting, !job.maybeSent, job.attempts == 0 {
                 return end(job, as: .stopped, Problem(.stopped, "stopped before it was submitted"), at: now)
             }
             job.inFlight = .stop
             job.next = nil
             put(job, at: now)
-            call(.stop(id, action), door, tenant: job.tenant, epoch: job.epoch)
+            // What nobody in force asked for (an orphan at its deadline) the gateway stops in the name of the fence.
+            call(.stop(id, action), door, tenant: job.tenant, epoch: max(job.epoch, fences[job.tenant] ?? 0))
         }
     }
 
     /// Fills the free places at a provider.
     mutating func submitWaiting(_ provider: ProviderID, at now: Moment) {
+        // Cut off from the broker, nobody could tell it of a new epoch.
+        guard cutOffSince == nil else { return }
         while let door = doors[provider], door.maySubmit(at: now), let id = doors[provider]?.dequeue() {
             guard var job = jobs[id], job.state == .submitting, job.inFlight == nil, let request = job.request else {
                 continue
@@ -160,6 +167,11 @@ extension Gateway {
             }
             if let deadline = request.deadline, now.wall >= deadline {
                 passDeadline(job, at: now)
+                continue
+            }
+            if isFenced(job) {
+                job.isParked = true
+                put(job, at: now)
                 continue
             }
             if !job.isRecorded {
@@ -216,6 +228,7 @@ extension Gateway {
             }
         }
         put(job, at: now)
+        if job.state.isTerminal { jobEnded(job) }
     }
 
     mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {

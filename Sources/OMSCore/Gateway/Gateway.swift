@@ -6,6 +6,8 @@ package import OMSProtocol
 package struct Gateway: Sendable {
     package enum Event: Sendable {
         case connected
+        /// The broker cannot be reached any more.
+        case disconnected
         case received(Message)
         case answer(call: Int, latency: Int, ProviderAnswer)
         case wake
@@ -40,9 +42,16 @@ package struct Gateway: Sendable {
 
     var doors: [ProviderID: Door] = [:]
     var jobs: [JobID: GatewayJob] = [:]
+    /// Which jobs a tenant has here; derived from `jobs`, kept for look-up.
+    var jobsOfTenant: [TenantID: Set<JobID>] = [:]
     var jobTimers = TimerQueue<JobID>()
     /// Per tenant the only epoch whose commands count; it only rises.
     var fences: [TenantID: Int] = [:]
+    /// Seals that wait for the end of a call.
+    var awaitedSeals: [TenantID: Int] = [:]
+    var sweeps: [TenantID: SweepTrack] = [:]
+    /// Since when the broker cannot be reached (monotonic).
+    var cutOffSince: Int64?
     var calls: [Int: ProviderCall] = [:]
     var nextCall = 1
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
@@ -87,12 +96,15 @@ package struct Gateway: Sendable {
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
         switch event {
         case .connected:
+            cutOffSince = nil
             publish(.gatewayPresence(id), .presence(presence(.online)))
             for provider in doors.keys.sorted() { announce(provider, at: now) }
+        case .disconnected: disconnected(at: now)
         case .received(let message): received(message, at: now)
         case .answer(let call, let latency, let answer): answered(call, latency, answer, at: now)
         case .wake: attendJobs(at: now)
         }
+        giveUpProviders(at: now)
         for provider in doors.keys.sorted() { attend(provider, at: now) }
         forgetEnded(at: now)
         defer { effects.removeAll(keepingCapacity: true) }
@@ -101,12 +113,13 @@ package struct Gateway: Sendable {
 
     package mutating func nextWake(at now: Moment) -> Int64 {
         var next = now.monotonic + 60_000
+        if let cutOffSince, !doors.isEmpty { next = min(next, cutOffSince + timing.holdMilliseconds) }
         for door in doors.values {
             if !door.statusInFlight { next = min(next, door.nextStatus) }
             if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
             if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
             if !door.batchInFlight, door.circuit == .closed, !door.occupied.isEmpty { next = min(next, door.nextBatch) }
-            if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed {
+            if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed, cutOffSince == nil {
                 next = min(next, door.submitFrom)
             }
         }
@@ -118,7 +131,7 @@ package struct Gateway: Sendable {
         switch (message.topic, message.payload) {
         case (.gatewayControl(id), .gatewayControl(let control)): obey(control, at: now)
         case (.wmEpoch(let tenant), .wmEpoch(let epoch)):
-            raiseFence(of: tenant, to: epoch.epoch)
+            raiseFence(of: tenant, to: epoch.epoch, at: now)
         case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
             obey(command, of: tenant, at: provider, now)
         case (.gatewayPresence(id), .presence(let presence)):
@@ -130,23 +143,31 @@ package struct Gateway: Sendable {
     }
 
     private mutating func obey(_ control: GatewayControl, at now: Moment) {
-        let provider = control.provider
         switch control.command {
+        case .seal: return seal(control, at: now)
+        case .sweep: return sweep(control, at: now)
+        case .attach, .detach: break
+        }
+        guard let provider = control.provider else {
+            return acknowledge(control, Problem(.badRequest, "field provider is missing"))
+        }
+        switch control.command {
+        case .seal, .sweep: break
         case .attach:
-            guard let spec = control.spec else {
-                return acknowledge(control, Problem(.badRequest, "field spec is missing"))
+            guard let spec = control.spec, let version = control.version else {
+                return acknowledge(control, Problem(.badRequest, "field spec or version is missing"))
             }
             if doors[provider] == nil {
-                var door = Door(provider: provider, spec: spec, version: control.version, timing: timing)
+                var door = Door(provider: provider, spec: spec, version: version, timing: timing)
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
                 doors[provider] = door
                 rearm(provider, at: now)
                 effects.append(.subscribe(provider))
                 effects.append(.report(.attached(provider)))
-            } else if doors[provider]?.version != control.version {
+            } else if doors[provider]?.version != version {
                 doors[provider]?.spec = spec
-                doors[provider]?.version = control.version
+                doors[provider]?.version = version
                 doors[provider]?.limit = spec.maxRunning ?? Door.defaultMaxRunning
                 doors[provider]?.nextStatus = 0
                 doors[provider]?.nextServices = 0
@@ -158,32 +179,30 @@ package struct Gateway: Sendable {
         case .detach:
             if doors.removeValue(forKey: provider) != nil {
                 effects.append(.unsubscribe(provider))
-                publish(.providerCatalog(provider), .removed)
-                publish(.providerHealth(provider), .removed)
+                // Without a version it only moves: another gateway speaks for it now.
+                if control.version != nil {
+                    publish(.providerCatalog(provider), .removed)
+                    publish(.providerHealth(provider), .removed)
+                }
                 effects.append(.report(.detached(provider)))
             }
             acknowledge(control, nil)
         }
     }
 
-    private mutating func acknowledge(_ control: GatewayControl, _ error: Problem?) {
+    mutating func acknowledge(_ control: GatewayControl, _ error: Problem?) {
         publish(
             .gatewayAck(id),
             .gatewayAck(
                 GatewayAck(
-                    id: control.id, provider: control.provider, version: control.version, boot: boot, error: error)))
+                    id: control.id, command: control.command, provider: control.provider, version: control.version,
+                    boot: boot, error: error)))
     }
 
     // MARK: - Small helpers of all extensions
 
     mutating func publish(_ topic: Topic, _ payload: Payload) {
         effects.append(.publish(Message(topic, payload)))
-    }
-
-    mutating func raiseFence(of tenant: TenantID, to epoch: Int) {
-        guard epoch > fences[tenant] ?? 0 else { return }
-        fences[tenant] = epoch
-        effects.append(.record(.fence(tenant, epoch)))
     }
 
     mutating func call(_ kind: ProviderCall.Kind, _ door: Door, tenant: TenantID? = nil, epoch: Int? = nil) {
@@ -219,7 +238,10 @@ package struct Gateway: Sendable {
         while drop < ended.count {
             let old = jobs[ended[drop]]?.endedAt.map { now.monotonic - $0 > Self.keepEndedMilliseconds } ?? true
             guard old || ended.count - drop > Self.maxEnded else { break }
-            jobs[ended[drop]] = nil
+            if let job = jobs.removeValue(forKey: ended[drop]) {
+                jobsOfTenant[job.tenant]?.remove(job.id)
+                if jobsOfTenant[job.tenant]?.isEmpty == true { jobsOfTenant[job.tenant] = nil }
+            }
             drop += 1
         }
         if drop > 0 { ended.removeFirst(drop) }

@@ -21,6 +21,8 @@ struct GatewayJob: Sendable {
     var attempts = 0
     /// Its intent is in the ledger.
     var isRecorded = false
+    /// Its epoch is over: it waits outside the row until a Work Manager of the epoch in force asks for it.
+    var isParked = false
     /// Consecutive 404 while resolving.
     var absences = 0
     var inFlight: Step?

@@ -84,7 +84,7 @@ package enum Planner {
                 maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
                 outputSource: service.outputSource?.filled(variables),
                 parameters: service.parameters?.filled(variables), providers: able,
-                merge: service.merge ?? MergeRule(strategy: .first))
+                merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace)
             plan.overlap = service.overlap
             plan.queueLimit = service.queueLimit
             plan.catchUpSeconds = service.catchUpSeconds

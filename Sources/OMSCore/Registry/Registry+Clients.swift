@@ -5,6 +5,7 @@ import OMSProtocol
 extension Registry {
     /// Methods that only read are answered by the store (docs/interfaces.md lists them).
     mutating func serve(_ request: ClientRequest, isCommand: Bool, at now: Moment) {
+        if isStandby { return }  // the active one answers
         guard isLoaded else {
             return respond(
                 request,
@@ -22,11 +23,14 @@ extension Registry {
         case "apply": apply(request, at: now)
         case "verification": saveVerification(request)
         case "run": trigger(request, at: now)
+        case _ where Self.operatorMethods.contains(request.method): operate(request, at: now)
         default:
             respond(
                 request,
                 Problem(
-                    .badRequest, "field method: '\(request.method)' is no command; known: apply, run, verification",
+                    .badRequest,
+                    "field method: '\(request.method)' is no command; known: "
+                        + (["apply", "run", "verification"] + Self.operatorMethods).joined(separator: ", "),
                     status: 400))
         }
     }

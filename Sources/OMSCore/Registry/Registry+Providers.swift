@@ -8,35 +8,49 @@ extension Registry {
         // The timer also ends the patience with an unwell provider.
         if let since = track.unwellSince, now.monotonic - since >= Self.unwellMilliseconds { replanSoon(at: now) }
         // It stays where it is, as long as that gateway may still act for it.
-        let gateway = track.gateway.flatMap { gateways[$0]?.state == .online ? $0 : nil } ?? chooseGateway()
-        guard let gateway, let presence = gateways[gateway] else { return }
-        if track.gateway == gateway, track.attachedBoot == presence.boot, track.attachedVersion == track.version {
-            return
+        let present = track.gateway.flatMap { node in
+            gateways[node].flatMap { isGone($0, at: now) ? nil : node }
         }
-        providers[provider]?.gateway = gateway
-        nextCommand += 1
+        guard let gateway = present ?? chooseGateway() else { return }
+        if track.gateway != gateway {
+            providers[provider]?.gateway = gateway
+            providers[provider]?.attachedBoot = nil
+            if let former = track.gateway {
+                announce("provider.moved", nil, "provider \(provider) moves from gateway \(former) to \(gateway)")
+            }
+        }
+        // Not before it refuses every epoch that is over.
+        guard isConnected(gateway), let node = gateways[gateway], node.wanted.isEmpty else { return }
+        if providers[provider]?.attachedBoot == node.presence.boot, track.attachedVersion == track.version { return }
         publish(
             .gatewayControl(gateway),
             .gatewayControl(
                 GatewayControl(
-                    id: "\(boot)-\(nextCommand)", command: .attach, provider: provider, spec: track.spec,
-                    version: track.version)))
+                    id: commandID(), command: .attach, provider: provider, spec: track.spec, version: track.version)))
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
     }
 
     private func chooseGateway() -> NodeID? {
         var load: [NodeID: Int] = [:]
         for track in providers.values { if let gateway = track.gateway { load[gateway, default: 0] += 1 } }
-        return gateways.filter { $0.value.state == .online }.keys
+        return gateways.filter { $0.value.presence.state == .online }.keys
             .min { (load[$0] ?? 0, $0) < (load[$1] ?? 0, $1) }
     }
 
     mutating func attached(_ gateway: NodeID, _ ack: GatewayAck, at now: Moment) {
-        guard let track = providers[ack.provider], track.gateway == gateway, ack.version == track.version else {
-            return
-        }
-        providers[ack.provider]?.attachedBoot = ack.boot
-        providers[ack.provider]?.attachedVersion = ack.version
-        if track.unwellSince == nil { timers.set(.provider(ack.provider), nil) }
+        guard let provider = ack.provider, let track = providers[provider], track.gateway == gateway,
+            ack.version == track.version, ack.boot == gateways[gateway]?.presence.boot
+        else { return }
+        providers[provider]?.attachedBoot = ack.boot
+        providers[provider]?.attachedVersion = ack.version
+        if track.unwellSince == nil { timers.set(.provider(provider), nil) }
+    }
+
+    /// A gateway that speaks of a provider which another one has: it missed that it was taken from it.
+    mutating func detachStray(_ provider: ProviderID, _ gateway: NodeID) {
+        guard let owner = providers[provider]?.gateway, owner != gateway, isConnected(gateway) else { return }
+        publish(
+            .gatewayControl(gateway),
+            .gatewayControl(GatewayControl(id: commandID(), command: .detach, provider: provider)))
     }
 }

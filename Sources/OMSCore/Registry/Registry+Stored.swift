@@ -6,6 +6,9 @@ extension Registry {
     mutating func stored(_ ticket: Int, _ reply: StoreReply, at now: Moment) {
         guard let request = pending.removeValue(forKey: ticket) else { return }
         let client = waiting.removeValue(forKey: ticket)
+        if case .failed(let problem) = reply, problem.slug == ProblemSlug.standby.rawValue {
+            return standBy(request, at: now)
+        }
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
@@ -17,11 +20,39 @@ extension Registry {
         case (.savePlan(let tenant, _, _), _):
             tenants[tenant]?.isSavingPlan = false
             timers.set(.plan, now.monotonic + 1_000)
-        case (.openEpoch(let tenant, let fleet, let boot, _, _), .opened(let epoch, let since, let resume)):
+        case (.openEpoch(let tenant, _, let fleet, let boot, _, _), .opened(let epoch, let since, let resume)):
+            guard tenants[tenant]?.phase == .opening else { return }
             opened(tenant, epoch, since, resume, fleet, boot, at: now)
-        case (.openEpoch(let tenant, _, _, _, _), _):
-            tenants[tenant]?.phase = .idle
+        case (.openEpoch(let tenant, _, _, _, _, _), _):
+            guard tenants[tenant]?.phase == .opening else { return }
+            // Sealed already: the next try opens the same number.
+            let hasEpoch = (tenants[tenant]?.epoch ?? 0) > 0
+            tenants[tenant]?.phase = hasEpoch ? .sealing : .idle
             timers.set(.tenant(tenant), now.monotonic + 1_000)
+        case (.beginOperation(let operation), .saved):
+            begun(operation, at: now)
+            if let client { respond(client, operation) }
+        case (.beginOperation(let operation), .failed(let problem)):
+            tenants[operation.tenant]?.isBeginning = false
+            if let client { respond(client, problem) }
+        case (.saveOperation(let operation), .saved): operationSaved(operation, isSaved: true, at: now)
+        case (.saveOperation(let operation), _): operationSaved(operation, isSaved: false, at: now)
+        case (.openJobs(let tenant), .openJobs(let rows)): sweepRead(tenant, rows, at: now)
+        case (.openJobs(let tenant), _): sweepRead(tenant, nil, at: now)
+        case (.closeEpoch(let closing), .saved): closed(closing.tenant, isClosed: true, at: now)
+        case (.closeEpoch(let closing), _): closed(closing.tenant, isClosed: false, at: now)
+        case (.audit, .audited(let jobs)): audited(jobs, at: now)
+        case (.audit(let asked), _): for tenant in asked { tenants[tenant]?.auditing = nil }
+        case (.resume(let tenant), .resume(let rows)): reconcile(tenant, rows, at: now)
+        case (.resume, _): break
+        case (.removeTenant(let tenant, _), .saved): removed(tenant)
+        case (.removeTenant, _): break  // the tenant's timer asks again
+        case (.drainFleet(let fleet, let isDraining, _), .saved):
+            fleetDrained(fleet, isDraining, at: now)
+            if let client { respond(client, 200, []) }
+        case (.drainFleet, .failed(let problem)): if let client { respond(client, problem) }
+        case (.prove, .saved): publishEpochs()
+        case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
             guard tenants[tenant]?.epoch == journal.epoch else { return }
             let ackSeq = max(tenants[tenant]?.ackSeq ?? 0, seq)
@@ -40,12 +71,15 @@ extension Registry {
                 "provider.verified", nil, "provider \(provider) \(passed ? "passed" : "failed") its conformance run")
             if let client { respond(client, 200, []) }
         case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
-        case (.apply, _), (.query, _), (.saveVerification, _): break
+        case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _): break
         }
     }
 
     private mutating func load(_ snapshot: Snapshot, at now: Moment) {
         isLoaded = true
+        isStandby = false
+        publishPresence()
+        loadNodes(snapshot.nodes, at: now)
         for (id, (spec, version)) in snapshot.providers {
             providers[id] = ProviderTrack(spec: spec, version: version)
         }
@@ -55,6 +89,7 @@ extension Registry {
             var track = TenantTrack()
             if let stored = snapshot.managers[tenant] {
                 track.epoch = stored.epoch
+                track.isEnded = stored.isEnded || stored.epoch == 0
                 track.since = stored.since
                 track.fleet = stored.fleet
                 track.boot = stored.boot
@@ -62,11 +97,20 @@ extension Registry {
                 track.handedSeq = stored.ackSeq
                 track.config = stored.config
                 // Presumed alive until heartbeats or its process say otherwise.
-                if stored.epoch > 0 { track.phase = .active }
+                if !track.isEnded { track.phase = .active }
+                track.lastHeard = now.monotonic
             }
             tenants[tenant] = track
             if track.epoch > 0 { publishEpoch(tenant) }
-            timers.set(.tenant(tenant), now.monotonic + beatOffset(tenant))
+            if track.phase == .active { timers.set(.tenant(tenant), now.monotonic + beatOffset(tenant)) }
+        }
+        for operation in snapshot.operations { goOn(operation, at: now) }
+        // Gateways that were heard before the tenants were known.
+        for node in gateways.keys.sorted() where isConnected(node) {
+            for (tenant, track) in tenants where track.sealedEpoch > 0 {
+                gateways[node]?.wanted[tenant] = track.sealedEpoch
+            }
+            timers.set(.gateway(node), now.monotonic)
         }
         for provider in providers.keys.sorted() {
             hearEarly(provider, at: now)

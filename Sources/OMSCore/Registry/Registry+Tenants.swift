@@ -1,7 +1,7 @@
 import OMSModel
 import OMSProtocol
 
-/// Plans, epochs, bootstraps, heartbeats.
+/// Plans, placement, bootstraps, heartbeats.
 extension Registry {
     mutating func reconcileAll(at now: Moment) {
         guard isLoaded, now.monotonic >= planFrom else { return }
@@ -13,6 +13,7 @@ extension Registry {
             plan(tenant, views, at: now)
             place(tenant, at: now)
         }
+        moveTenants(at: now)
     }
 
     private func whyNot(_ track: ProviderTrack) -> String {
@@ -49,163 +50,200 @@ extension Registry {
         tenants[tenant]?.config = config
         clearReason(tenant)
         announce("tenant.planned", tenant, "tenant \(tenant) generation \(config.generation): \(explanation)")
-        if tenants[tenant]?.phase == .active { reconfigure(tenant, at: now) } else { place(tenant, at: now) }
+        switch tenants[tenant]?.phase {
+        case .active: reconfigure(tenant, at: now)
+        case .idle: place(tenant, at: now)
+        case .draining, .sealing, .sweeping, .closing, .opening, .starting, nil: break
+        }
     }
 
-    /// Gives a tenant without a Work Manager one, on a fleet that is online.
+    /// Gives a tenant without a Work Manager one, and looks after one whose process is not there.
     mutating func place(_ tenant: TenantID, at now: Moment) {
-        guard now.monotonic >= planFrom, let track = tenants[tenant], let config = track.config,
-            specs[tenant]?.suspended != true
-        else { return }
-        var phase = track.phase
-        if phase == .active || phase == .starting, let fleet = track.fleet {
-            let presence = fleets[fleet]
-            // A newer process under the same name, or a goodbye, proves that the old one is gone. Silence does not.
-            let isGone =
-                presence.map { $0.boot > track.boot || ($0.boot == track.boot && $0.state == .offline) } ?? false
-            if isGone {
-                phase = .idle
-                tenants[tenant]?.phase = .idle
-            } else if presence?.state != .online {
-                explain(
-                    tenant, "fleet-lost", "fleet \(fleet) is not connected; its Work Managers may still run", at: now)
-            } else if track.reason?.code == "fleet-lost" {
-                clearReason(tenant)
+        guard now.monotonic >= planFrom, let track = tenants[tenant] else { return }
+        switch track.phase {
+        case .active, .starting: checkProcess(tenant, track, at: now)
+        case .idle:
+            guard track.config != nil, specs[tenant]?.suspended != true, track.operation == nil else { return }
+            if track.epoch == 0 { openNext(tenant, at: now) } else { startSealing(tenant, at: now) }
+        case .draining, .sealing, .sweeping, .closing, .opening: break
+        }
+    }
+
+    /// A newer process under the same name, or a goodbye, proves that the old one has ended. Silence does not.
+    func isProcessGone(_ track: TenantTrack) -> Bool {
+        guard let presence = track.fleet.flatMap({ fleets[$0]?.presence }) else { return false }
+        return presence.boot > track.boot || (presence.boot == track.boot && presence.state == .offline)
+    }
+
+    private mutating func checkProcess(_ tenant: TenantID, _ track: TenantTrack, at now: Moment) {
+        guard let fleet = track.fleet else { return }
+        if isProcessGone(track) { return startSealing(tenant, at: now) }
+        if fleets[fleet]?.presence.state == .online {
+            if track.reason?.code == "fleet-lost" || track.reason?.code == "waits-for-proof" { clearReason(tenant) }
+            return
+        }
+        let since = fleets[fleet]?.lostSince ?? planFrom
+        let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
+        guard now.monotonic - since >= patience, chooseFleet(at: now) != nil, !track.isBeginning,
+            track.operation == nil
+        else {
+            return explain(
+                tenant, "fleet-lost", "fleet \(fleet) is not connected; its Work Managers may still run", at: now)
+        }
+        guard mayForce(tenant, nil, at: now) else { return }
+        begin(
+            .move, tenant, reason: "fleet \(fleet) is lost", initiator: "registry", isForced: true, at: now)
+    }
+
+    /// The online fleet with the fewest tenants that is not being emptied.
+    mutating func chooseFleet(at now: Moment) -> (NodeID, Int64)? {
+        if fleetLoadFrom.map({ now.monotonic - $0 > 1_000 }) ?? true {
+            fleetLoadFrom = now.monotonic
+            fleetLoad = [:]
+            for track in tenants.values where track.phase != .idle {
+                if let fleet = track.fleet { fleetLoad[fleet, default: 0] += 1 }
             }
         }
-        guard phase == .idle else { return }
-        guard let (fleet, presence) = chooseFleet() else {
-            return explain(tenant, "no-fleet", "no fleet is online; start wm-fleet", at: now)
-        }
-        let reason =
-            track.epoch == 0
-            ? "first start"
-            : track.unanswered >= 3
-                ? "epoch \(track.epoch) did not answer \(track.unanswered) heartbeats"
-                : "the process of epoch \(track.epoch) is gone"
-        tenants[tenant]?.phase = .opening
-        store(
-            .openEpoch(tenant, fleet: fleet, boot: presence.boot, generation: config.generation, reason: reason))
-    }
-
-    /// The online fleet with the fewest tenants.
-    private func chooseFleet() -> (NodeID, Presence)? {
-        var load: [NodeID: Int] = [:]
-        for track in tenants.values where track.phase != .idle {
-            if let fleet = track.fleet { load[fleet, default: 0] += 1 }
-        }
-        return fleets.filter { $0.value.state == .online }
-            .min { (load[$0.key] ?? 0, $0.key) < (load[$1.key] ?? 0, $1.key) }.map { ($0.key, $0.value) }
-    }
-
-    mutating func opened(
-        _ tenant: TenantID, _ epoch: Int, _ since: Timestamp, _ resume: WorkManagerResume, _ fleet: NodeID,
-        _ boot: Int64, at now: Moment
-    ) {
-        tenants[tenant]?.phase = .starting
-        tenants[tenant]?.epoch = epoch
-        tenants[tenant]?.since = since
-        tenants[tenant]?.fleet = fleet
-        tenants[tenant]?.boot = boot
-        tenants[tenant]?.resume = resume
-        tenants[tenant]?.ackSeq = 0
-        tenants[tenant]?.handedSeq = 0
-        tenants[tenant]?.unanswered = 0
-        tenants[tenant]?.lastSent = 0
-        clearReason(tenant)
-        publishEpoch(tenant)
-        attend(tenant, at: now)
+        return fleets.filter { $0.value.presence.state == .online && !$0.value.isDraining }
+            .min { (fleetLoad[$0.key] ?? 0, $0.key) < (fleetLoad[$1.key] ?? 0, $1.key) }
+            .map { ($0.key, $0.value.presence.boot) }
     }
 
     mutating func publishEpoch(_ tenant: TenantID) {
-        guard let track = tenants[tenant], let fleet = track.fleet else { return }
+        guard let track = tenants[tenant], track.epoch > 0, let fleet = track.fleet else { return }
         publish(
             .wmEpoch(tenant),
             .wmEpoch(WMEpoch(epoch: track.epoch, fleet: fleet, generation: track.generation, since: track.since)))
     }
 
-    /// The timer of one tenant: repeat the bootstrap, or beat.
+    /// The timer of one tenant: the present step again, or a heartbeat.
     mutating func attend(_ tenant: TenantID, at now: Moment) {
         guard let track = tenants[tenant] else { return }
-        // Before its first epoch a tenant has no fleet; it must be placed all the same when the database was away.
-        if track.phase == .idle { return place(tenant, at: now) }
-        guard let fleet = track.fleet else { return }
         switch track.phase {
-        case .idle, .opening: break
-        case .starting:
-            place(tenant, at: now)
-            guard tenants[tenant]?.phase == .starting, let config = track.config else { return }
-            show(tenant, "starting", at: now)
-            publish(
-                .wmControl(tenant),
-                .wmControl(
-                    control(.bootstrap, track, fleet, config: config, resume: track.resume)))
-            timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
-        case .active:
-            beat(tenant, track, at: now)
+        // Before its first epoch a tenant has no fleet; it must be placed all the same when the database was away.
+        case .idle: place(tenant, at: now)
+        case .opening: break
+        case .draining: attendDraining(tenant, at: now)
+        case .sealing: attendSealing(tenant, at: now)
+        case .sweeping: attendSweeping(tenant, at: now)
+        case .closing: attendClosing(tenant, at: now)
+        case .starting: attendStarting(tenant, at: now)
+        case .active: beat(tenant, track, at: now)
         }
     }
 
+    private mutating func attendStarting(_ tenant: TenantID, at now: Moment) {
+        place(tenant, at: now)
+        guard let track = tenants[tenant], track.phase == .starting, let config = track.config, let fleet = track.fleet
+        else { return }
+        show(tenant, "starting", at: now)
+        guard track.resume != nil else {
+            store(.resume(tenant))
+            return timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
+        }
+        publish(
+            .wmControl(tenant),
+            .wmControl(control(.bootstrap, track, fleet, config: config, resume: track.resume)))
+        timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
+    }
+
+    /// Asks for the status. After a miss it asks more often, so that a lost message is not taken for a lost Work Manager.
     private mutating func beat(_ tenant: TenantID, _ track: TenantTrack, at now: Moment) {
         let interval = Int64(heartbeatSeconds) * 1000
-        tenants[tenant]?.beat += 1
         tenants[tenant]?.unanswered += 1
         if track.unanswered == 1 { show(tenant, "suspect", at: now) }
-        if track.unanswered >= 3 {
-            show(tenant, "lost", at: now)
-            // Its process is there, but it is not: within one process a new epoch ends the old one first. A process
-            // that is not connected is `place`'s to explain.
-            if let fleet = track.fleet, fleets[fleet]?.state == .online, fleets[fleet]?.boot == track.boot {
-                explain(
-                    tenant, "heartbeats-missed",
-                    "the Work Manager of epoch \(track.epoch) does not answer its heartbeats", at: now)
-                tenants[tenant]?.phase = .idle
-            }
-            place(tenant, at: now)
-            if tenants[tenant]?.phase != .active {
-                return timers.set(.tenant(tenant), now.monotonic + interval)
-            }
+        if track.unanswered == 2, !track.isConfirmed, !isProcessGone(track),
+            track.fleet.flatMap({ fleets[$0]?.presence.state }) == .online
+        {
+            // An earlier registry may have died between the epoch and its bootstrap. One that runs takes the repetition
+            // for what it is.
+            tenants[tenant]?.phase = .starting
+            tenants[tenant]?.resume = nil
+            return attend(tenant, at: now)
         }
+        if track.unanswered >= Self.missesUntilLost, now.monotonic - track.lastHeard >= 2 * interval {
+            show(tenant, "lost", at: now)
+            replaceSilent(tenant, track, at: now)
+            place(tenant, at: now)
+            guard tenants[tenant]?.phase == .active else { return }
+        }
+        sendBeat(tenant)
+        timers.set(.tenant(tenant), now.monotonic + (track.unanswered >= 1 ? max(500, interval / 3) : interval))
+    }
+
+    static var missesUntilLost: Int { 3 }
+
+    mutating func sendBeat(_ tenant: TenantID) {
+        tenants[tenant]?.beat += 1
+        guard let track = tenants[tenant] else { return }
         publish(
             .wmHeartbeat(tenant),
             .heartbeat(
                 Heartbeat(
-                    beat: track.beat + 1, epoch: track.epoch, intervalSeconds: heartbeatSeconds, ackSeq: track.ackSeq)))
-        timers.set(.tenant(tenant), now.monotonic + interval)
+                    beat: track.beat, epoch: track.epoch, intervalSeconds: heartbeatSeconds, ackSeq: track.ackSeq)))
+    }
+
+    /// Its process is connected, but it does not answer: it is asked to end, and ended by the gateways if it does not.
+    private mutating func replaceSilent(_ tenant: TenantID, _ track: TenantTrack, at now: Moment) {
+        guard let fleet = track.fleet, let presence = fleets[fleet]?.presence, presence.state == .online,
+            presence.boot == track.boot
+        else { return }
+        explain(
+            tenant, "heartbeats-missed",
+            "the Work Manager of epoch \(track.epoch) does not answer its heartbeats", at: now)
+        let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
+        guard now.monotonic - track.lastHeard >= patience, track.operation == nil, !track.isBeginning else { return }
+        begin(
+            .replace, tenant, reason: "epoch \(track.epoch) did not answer \(track.unanswered) heartbeats",
+            initiator: "registry", at: now)
     }
 
     mutating func answered(_ tenant: TenantID, _ status: WMStatus, at now: Moment) {
-        guard let track = tenants[tenant], status.epoch == track.epoch, track.phase == .active else { return }
+        guard let track = tenants[tenant], status.epoch == track.epoch,
+            track.phase == .active || track.phase == .draining
+        else { return }
         tenants[tenant]?.unanswered = 0
-        if track.reason?.code == "heartbeats-missed" || track.reason?.code == "fleet-lost" { clearReason(tenant) }
+        tenants[tenant]?.isConfirmed = true
+        tenants[tenant]?.lastHeard = now.monotonic
+        if ["heartbeats-missed", "fleet-lost"].contains(track.reason?.code) { clearReason(tenant) }
         show(tenant, status.state.rawValue, at: now)
         observe(.status(tenant, status, at: now.wall))
+        guard track.phase == .active, let fleet = track.fleet else { return }
+        if let operation = track.operation, operation.epoch < track.epoch { finish(tenant, .done, at: now) }
+        if status.state == .draining {
+            // An aborted drain whose `resume` was lost.
+            return publish(
+                .wmControl(tenant), .wmControl(control(.resume, track, fleet, reason: "no drain is wanted")))
+        }
         if status.generation < track.generation { reconfigure(tenant, at: now) }
+        audit(tenant, status, at: now)
     }
 
     mutating func acknowledged(_ tenant: TenantID, _ ack: WMAck, at now: Moment) {
         if ack.command == .trigger { return triggered(ack) }
         guard let track = tenants[tenant], ack.epoch == track.epoch, ack.fleet == track.fleet else { return }
+        tenants[tenant]?.lastHeard = now.monotonic
         switch (ack.command, ack.phase) {
         case (.bootstrap, .done):
             guard track.phase == .starting else { return }
             tenants[tenant]?.phase = .active
+            tenants[tenant]?.isConfirmed = true
             tenants[tenant]?.resume = nil
             tenants[tenant]?.unanswered = 0
             show(tenant, "active", at: now)
             clearReason(tenant)
             announce("wm.active", tenant, "Work Manager of \(tenant) is active, epoch \(track.epoch) on \(ack.fleet)")
+            if let operation = track.operation, operation.epoch < track.epoch { finish(tenant, .done, at: now) }
             if ack.generation < track.generation { reconfigure(tenant, at: now) }
             timers.set(.tenant(tenant), now.monotonic + 1 + beatOffset(tenant))
-        case (.bootstrap, .rejected), (.reconfigure, .rejected):
+            if specs[tenant]?.suspended == true { replanSoon(at: now) }
+        case (.bootstrap, .rejected), (.reconfigure, .rejected), (.resume, .rejected), (.reconcile, .rejected):
+            guard track.phase == .starting || track.phase == .active else { return }
             explain(tenant, "refused", "fleet \(ack.fleet) refused: \(ack.error?.detail ?? "no reason")", at: now)
             // A newer epoch there, another process, or no such Work Manager: begin again with a new epoch, unhurried.
             tenants[tenant]?.phase = .idle
             timers.set(.tenant(tenant), now.monotonic + 1_000)
-        case (.shutdown, .done):
-            tenants[tenant]?.phase = .idle
-            timers.set(.tenant(tenant), nil)
-            show(tenant, "stopped", at: now)
+        case (.drain, _): drainAcknowledged(tenant, ack, at: now)
         default: break
         }
     }
@@ -215,21 +253,21 @@ extension Registry {
         publish(.wmControl(tenant), .wmControl(control(.reconfigure, track, fleet, config: config)))
     }
 
+    /// A suspension is an operation: the Work Manager drains, its end has a receipt.
     private mutating func suspend(_ tenant: TenantID, at now: Moment) {
-        guard let track = tenants[tenant], let fleet = track.fleet, track.phase == .active || track.phase == .starting
+        guard let track = tenants[tenant], track.phase == .active || track.phase == .starting, track.operation == nil,
+            !track.isBeginning
         else { return }
-        publish(.wmControl(tenant), .wmControl(control(.shutdown, track, fleet, reason: "the tenant is suspended")))
-        timers.set(.plan, now.monotonic + Self.resendMilliseconds)
+        begin(.suspend, tenant, reason: "the tenant is suspended", initiator: "registry", at: now)
     }
 
     mutating func control(
         _ command: WMControl.Command, _ track: TenantTrack, _ fleet: NodeID, config: WorkManagerConfig? = nil,
-        resume: WorkManagerResume? = nil, reason: String? = nil
+        resume: WorkManagerResume? = nil, deadline: Timestamp? = nil, reason: String? = nil
     ) -> WMControl {
-        nextCommand += 1
-        return WMControl(
-            id: "\(boot)-\(nextCommand)", command: command, epoch: track.epoch, fleet: fleet, boot: track.boot,
-            generation: track.generation, config: config, resume: resume, reason: reason)
+        WMControl(
+            id: commandID(), command: command, epoch: track.epoch, fleet: fleet, boot: track.boot,
+            generation: track.generation, config: config, resume: resume, deadline: deadline, reason: reason)
     }
 
     mutating func take(_ journal: Journal, of tenant: TenantID, at now: Moment) {
@@ -266,7 +304,7 @@ extension Registry {
         observe(.reason(tenant, nil))
     }
 
-    private mutating func show(_ tenant: TenantID, _ state: String, at now: Moment) {
+    mutating func show(_ tenant: TenantID, _ state: String, at now: Moment) {
         guard tenants[tenant]?.stateShown != state else { return }
         tenants[tenant]?.stateShown = state
         observe(.managerState(tenant, state: state, at: now.wall))

@@ -24,6 +24,8 @@ package struct Registry: Sendable {
     let heartbeatSeconds: Int
 
     var isLoaded = false
+    /// Another registry is active on the database: this one listens and says nothing.
+    var isStandby = false
     /// Retained state needs a moment to arrive after a connect; nothing is planned before.
     var planFrom: Int64 = .max
     var providers: [ProviderID: ProviderTrack] = [:]
@@ -32,8 +34,11 @@ package struct Registry: Sendable {
     var tenants: [TenantID: TenantTrack] = [:]
     /// Retained state of providers that arrived before the database was read.
     var early: [ProviderID: Heard] = [:]
-    var fleets: [NodeID: Presence] = [:]
-    var gateways: [NodeID: Presence] = [:]
+    var fleets: [NodeID: FleetTrack] = [:]
+    var gateways: [NodeID: GatewayTrack] = [:]
+    /// Tenants per fleet; counted anew now and then, and kept up to date in between.
+    var fleetLoad: [NodeID: Int] = [:]
+    var fleetLoadFrom: Int64?
     var pending: [Int: StoreRequest] = [:]
     /// Who waits for the answer to a stored request.
     var waiting: [Int: ClientRequest] = [:]
@@ -43,6 +48,8 @@ package struct Registry: Sendable {
     var nextCommand = 1
     var timers = TimerQueue<TimerKey>()
     var observations: [Observation] = []
+    /// Tenants whose open jobs are to be compared with their rows.
+    var audits: [TenantID] = []
     var isObserving = false
     var effects: [Effect] = []
 
@@ -54,8 +61,11 @@ package struct Registry: Sendable {
     enum TimerKey: Hashable, Comparable, Sendable {
         case load
         case plan
+        case audit
         case tenant(TenantID)
         case provider(ProviderID)
+        case gateway(NodeID)
+        case operation(TenantID)
     }
 
     static let settleMilliseconds: Int64 = 1_000
@@ -97,21 +107,34 @@ package struct Registry: Sendable {
     // MARK: - Events
 
     private mutating func connected(at now: Moment) {
-        publish(.registryPresence(id), .presence(presence(.online)))
+        publishPresence()
         planFrom = now.monotonic + Self.settleMilliseconds
         timers.set(.plan, planFrom)
-        for (tenant, track) in tenants.sorted(by: { $0.key < $1.key }) where track.epoch > 0 {
-            publishEpoch(tenant)
-        }
+        // Not before the database has confirmed that this registry is the active one: after a pause it may not be, and
+        // retained epochs of the past must not stand over the present ones.
+        if isLoaded { store(.prove) }
+    }
+
+    func publishPresenceState() -> Presence.State { isLoaded ? .online : .standby }
+
+    mutating func publishPresence() {
+        publish(.registryPresence(id), .presence(presence(publishPresenceState())))
+    }
+
+    mutating func publishEpochs() {
+        for tenant in tenants.keys.sorted() { publishEpoch(tenant) }
     }
 
     private mutating func wake(at now: Moment) {
         for key in timers.popDue(now.monotonic) {
             switch key {
-            case .load: if !isLoaded { store(.load) }
+            case .load: store(isLoaded ? .prove : .load)
             case .plan: reconcileAll(at: now)
+            case .audit: sendAudits(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
+            case .gateway(let gateway): attendGateway(gateway, at: now)
+            case .operation(let tenant): saveOperation(tenant)
             }
         }
     }
@@ -123,10 +146,14 @@ package struct Registry: Sendable {
         case (.gatewayPresence(let node), .presence(let presence)):
             see(presence, of: node, .gateway, at: now)
         case (.registryPresence(id), .presence(let presence)):
-            if presence.boot <= boot, presence.state != .online {
-                publish(.registryPresence(id), .presence(self.presence(.online)))
+            if presence.boot <= boot, presence.state != publishPresenceState() { publishPresence() }
+        case (.gatewayAck(let node), .gatewayAck(let ack)):
+            switch ack.command {
+            case .attach: attached(node, ack, at: now)
+            case .seal: sealed(node, ack, at: now)
+            case .sweep: swept(node, ack, at: now)
+            case .detach: break
             }
-        case (.gatewayAck(let node), .gatewayAck(let ack)): attached(node, ack, at: now)
         case (.providerCatalog(let provider), .catalog(let catalog)): see(catalog, of: provider, at: now)
         case (.providerHealth(let provider), .health(let health)): see(health, of: provider, at: now)
         case (.wmAck(let tenant), .wmAck(let ack)): acknowledged(tenant, ack, at: now)
@@ -139,18 +166,22 @@ package struct Registry: Sendable {
     }
 
     private mutating func see(_ presence: Presence, of node: NodeID, _ role: Role, at now: Moment) {
-        let known = role == .fleet ? fleets[node] : gateways[node]
+        let known = role == .fleet ? fleets[node]?.presence : gateways[node]?.presence
         // A will or goodbye of an earlier incarnation says nothing about the present one.
         if let known, presence.boot < known.boot { return }
-        if role == .fleet { fleets[node] = presence } else { gateways[node] = presence }
+        guard known?.boot != presence.boot || known?.state != presence.state else { return }
         observe(.presence(role: role, node, presence, at: now.wall))
-        if known?.boot != presence.boot || known?.state != presence.state {
-            announce(
-                "\(role.rawValue).\(presence.state.rawValue)", nil,
-                "\(role.rawValue) \(node) is \(presence.state.rawValue)")
-            replanSoon(at: now)
-            if role == .gateway { for provider in providers.keys.sorted() { attach(provider, at: now) } }
-        }
+        announce(
+            "\(role.rawValue).\(presence.state.rawValue)", nil,
+            "\(role.rawValue) \(node) is \(presence.state.rawValue)")
+        if role == .gateway { return seeGateway(node, presence, at: now) }
+        if let suspect = presence.suspect, known?.boot != presence.boot { crashed(suspect, on: node, at: now) }
+        var track = fleets[node] ?? FleetTrack(presence: presence)
+        track.presence = presence
+        track.lostSince = presence.state == .online ? nil : track.lostSince ?? now.monotonic
+        fleets[node] = track
+        fleetLoadFrom = nil
+        replanSoon(at: now)
     }
 
     private mutating func see(_ catalog: Catalog, of provider: ProviderID, at now: Moment) {
@@ -175,6 +206,7 @@ package struct Registry: Sendable {
             if early.count < Self.maxEarly { early[provider, default: .init()].health = health }
             return
         }
+        detachStray(provider, health.gateway)
         let wasUsable = isUsable(known, at: now)
         let well = health.status == .pass || health.status == .warn
         providers[provider]?.health = health
@@ -206,6 +238,11 @@ package struct Registry: Sendable {
 
     mutating func publish(_ topic: Topic, _ payload: Payload) {
         effects.append(.publish(Message(topic, payload)))
+    }
+
+    mutating func commandID() -> String {
+        nextCommand += 1
+        return "\(boot)-\(nextCommand)"
     }
 
     mutating func announce(_ kind: String, _ tenant: TenantID?, _ text: String) {

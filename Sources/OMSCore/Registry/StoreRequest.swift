@@ -8,8 +8,26 @@ package enum StoreRequest: Hashable, Sendable {
     case apply([Document], by: NodeID)
     /// A new configuration of a tenant, before anybody hears of it.
     case savePlan(TenantID, WorkManagerConfig, explanation: String)
-    /// The next epoch of a tenant, and what the last one left open.
-    case openEpoch(TenantID, fleet: NodeID, boot: Int64, generation: Int, reason: String)
+    /// The epoch with the expected number, and what the last one left open. Repeated after a lost answer it finds the
+    /// row that it made: a number above the sealed one would be guarded by nobody.
+    case openEpoch(TenantID, expected: Int, fleet: NodeID, boot: Int64, generation: Int, reason: String)
+    /// A replacement begins; at most one of a tenant is open.
+    case beginOperation(ManagerOperation)
+    case saveOperation(ManagerOperation)
+    /// What an epoch that did not end by itself left open.
+    case openJobs(TenantID)
+    /// The end of an epoch with its drain receipt.
+    case closeEpoch(EpochClosing)
+    /// The open jobs of tenants, to be compared with what their Work Managers say.
+    case audit([TenantID])
+    /// What a Work Manager that differs needs to know.
+    case resume(TenantID)
+    /// Its documents go, its history stays.
+    case removeTenant(TenantID, by: String)
+    /// No tenants on this fleet any more, or again.
+    case drainFleet(NodeID, Bool, by: NodeID)
+    /// Nothing but: is this registry the active one?
+    case prove
     /// A piece of the journal together with its number: effects and acknowledgement in one transaction.
     case commit(TenantID, Journal)
     case observe([Observation])
@@ -23,6 +41,9 @@ package enum StoreReply: Hashable, Sendable {
     case applied([AppliedDocument])
     case saved
     case opened(epoch: Int, since: Timestamp, WorkManagerResume)
+    case openJobs([OpenJobRow])
+    case audited([TenantID: AuditedJobs])
+    case resume(WorkManagerResume)
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)
     case observed
@@ -36,11 +57,17 @@ package struct Snapshot: Hashable, Sendable {
     package var scenarios: [ScenarioID: ScenarioSpec]
     package var tenants: [TenantID: TenantSpec]
     package var managers: [TenantID: StoredManager]
+    /// Operations that have not ended.
+    package var operations: [ManagerOperation]
+    package var nodes: [StoredNode]
 
     package init(
         providers: [ProviderID: (ProviderSpec, Int)] = [:], scenarios: [ScenarioID: ScenarioSpec] = [:],
-        tenants: [TenantID: TenantSpec] = [:], managers: [TenantID: StoredManager] = [:]
+        tenants: [TenantID: TenantSpec] = [:], managers: [TenantID: StoredManager] = [:],
+        operations: [ManagerOperation] = [], nodes: [StoredNode] = []
     ) {
+        self.operations = operations
+        self.nodes = nodes
         self.providers = providers
         self.scenarios = scenarios
         self.tenants = tenants
@@ -55,8 +82,25 @@ package struct Snapshot: Hashable, Sendable {
     package func hash(into hasher: inout Hasher) { hasher.combine(tenants) }
 }
 
+/// A fleet or gateway as last seen by a registry.
+package struct StoredNode: Hashable, Sendable {
+    package var role: Role
+    package var node: NodeID
+    package var presence: Presence
+    package var isDraining: Bool
+
+    package init(role: Role, node: NodeID, presence: Presence, isDraining: Bool) {
+        self.role = role
+        self.node = node
+        self.presence = presence
+        self.isDraining = isDraining
+    }
+}
+
 package struct StoredManager: Hashable, Sendable {
+    /// The highest ever; 0: none.
     package var epoch: Int
+    package var isEnded: Bool
     package var since: Timestamp
     package var fleet: NodeID?
     package var boot: Int64
@@ -64,8 +108,10 @@ package struct StoredManager: Hashable, Sendable {
     package var config: WorkManagerConfig?
 
     package init(
-        epoch: Int, since: Timestamp, fleet: NodeID? = nil, boot: Int64, ackSeq: Int, config: WorkManagerConfig? = nil
+        epoch: Int, isEnded: Bool = false, since: Timestamp, fleet: NodeID? = nil, boot: Int64, ackSeq: Int,
+        config: WorkManagerConfig? = nil
     ) {
+        self.isEnded = isEnded
         self.epoch = epoch
         self.since = since
         self.fleet = fleet

@@ -3,20 +3,31 @@ import OMSProtocol
 
 /// A tenant as the registry runs it.
 struct TenantTrack: Sendable {
-    /// Where its Work Manager stands, as far as the registry knows.
+    /// Where its Work Manager stands, as far as the registry knows. docs/replacement.md has the picture.
     enum Phase: Hashable, Sendable {
-        /// No Work Manager is wanted or none can be placed; `reason` says why.
+        /// No Work Manager is wanted or none can be placed; `reason` says why. Can become `sealing`, `opening`.
         case idle
+        /// Its Work Manager is ending its jobs. Can become `active` (aborted), `sealing`.
+        case draining
+        /// The gateways are told to refuse the old epoch. Can become `sweeping`, `closing`, `opening`.
+        case sealing
+        /// The gateways end what the old epoch left. Can become `closing`.
+        case sweeping
+        /// The old epoch's end and its receipt are being written. Can become `opening`, `idle`.
+        case closing
         /// A new epoch is being written to PostgreSQL. Can become `starting`, `idle` (not stored).
         case opening
         /// The bootstrap is out and repeated until acknowledged. Can become `active`, `idle` (refused).
         case starting
-        /// Acknowledged; heartbeats run. Can become `idle` when its process is gone.
+        /// Acknowledged; heartbeats run. Can become `draining`, `sealing` when its process is gone.
         case active
     }
 
     var phase: Phase = .idle
+    var phaseBegan: Int64 = 0
     var epoch = 0
+    /// The row of `epoch` has an end: nobody can act for it, and its receipt is written.
+    var isEnded = true
     var since = Timestamp(milliseconds: 0)
     var fleet: NodeID?
     var boot: Int64 = 0
@@ -26,17 +37,55 @@ struct TenantTrack: Sendable {
     var resume: WorkManagerResume?
     var reason: Reason?
 
+    var operation: ManagerOperation?
+    /// An operation is being stored: no second one is begun meanwhile.
+    var isBeginning = false
+    var isSavingOperation = false
+    /// The operation as it was last stored.
+    var savedOperation: ManagerOperation?
+    var sweep: SweepProgress?
+
+    /// When its Work Manager ended its fleet's process (monotonic), the newest last.
+    var crashes: [Int64] = []
+    /// A crash loop: no Work Manager before then (monotonic).
+    var pausedUntil: Int64?
+
     var beat = 0
-    var nextBeat: Int64 = 0
     var unanswered = 0
-    var lastSent: Int64 = 0
+    /// Its Work Manager was heard by this registry process: until then the row alone says that it runs.
+    var isConfirmed = false
+    /// When its Work Manager was last heard (monotonic, by arrival).
+    var lastHeard: Int64 = 0
     var stateShown = ""
+    /// When its open jobs were last compared with PostgreSQL's rows (monotonic), and what it said then.
+    var lastAudit: Int64?
+    var auditing: (seq: Int, digest: String)?
 
     /// Journal of the current epoch: committed, and handed to the store.
     var ackSeq = 0
     var handedSeq = 0
 
     var generation: Int { config?.generation ?? 0 }
+
+    /// What a seal must name before anything newer may begin, and what a returning gateway must have heard.
+    var sealedEpoch: Int {
+        switch phase {
+        case .sealing, .sweeping, .closing, .opening: epoch + 1
+        case .idle, .draining, .starting, .active: epoch
+        }
+    }
+}
+
+/// How far the gateways are with the jobs of an epoch that did not end by itself.
+struct SweepProgress: Sendable {
+    /// Open rows of PostgreSQL; nil until read.
+    var rows: [OpenJobRow]?
+    var isReading = false
+    var ended: [JobID: SweptJob] = [:]
+    /// Per gateway what has not ended there; absent: it has not answered yet.
+    var remaining: [NodeID: [SweptJob]] = [:]
+    /// Then the rest is quarantined (monotonic).
+    var deadline: Int64
 }
 
 /// A provider as the registry runs it.
@@ -47,9 +96,28 @@ struct ProviderTrack: Sendable {
     /// Incarnation and version that acknowledged the attachment.
     var attachedBoot: Int64?
     var attachedVersion: Int?
-    var lastSent: Int64 = 0
     var catalog: Catalog?
     var health: Health?
     /// Since when it is not healthy (monotonic).
     var unwellSince: Int64?
+}
+
+/// A gateway as the registry sees it.
+struct GatewayTrack: Sendable {
+    var presence: Presence
+    /// Since when it is not connected (monotonic).
+    var lostSince: Int64?
+    /// Seals that it has acknowledged since it was last seen to come (back).
+    var sealed: [TenantID: Int] = [:]
+    /// Seals that it has to acknowledge. Until there are none, no provider is attached to it.
+    var wanted: [TenantID: Int] = [:]
+}
+
+/// A fleet as the registry sees it.
+struct FleetTrack: Sendable {
+    var presence: Presence
+    /// Since when it is not connected (monotonic).
+    var lostSince: Int64?
+    /// An operator wants it empty: no tenant is placed there, and those that are there move.
+    var isDraining = false
 }

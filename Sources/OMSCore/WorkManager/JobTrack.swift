@@ -20,8 +20,9 @@ struct JobTrack: Sendable {
     /// A retry waits until then (monotonic) before its first submit.
     var notBefore: Int64 = 0
     var wantsStop = false
-    /// Told to the provider.
-    var stopReason: String?
+    var stopReason = "the run's deadline passed"
+    /// An earlier epoch had it: a gateway or provider may know it, whatever its state here.
+    var mayBeKnown = false
     /// When the gateway was last asked and last heard (monotonic).
     var lastAsked: Int64?
     var lastHeard: Int64 = 0
@@ -42,6 +43,7 @@ struct JobTrack: Sendable {
         stopReason = why
         lastAsked = nil
         notBefore = 0
+        asks = 0
     }
 
     /// The provider is known to have it.

@@ -37,6 +37,9 @@ extension WorkManager {
         }
         let id = RunID(time: trigger.due, of: "run", tenant.text, plan.id.text, "manual", trigger.id)
         if runs[id] != nil || services[plan.id]?.manual.contains(id) == true { return answer(trigger, nil) }
+        if drain != nil {
+            return answer(trigger, Problem(.draining, "\(subject): the Work Manager is being replaced; ask again soon"))
+        }
         if journal.isFull {
             return answer(trigger, Problem(.unavailable, "\(subject): the journal is full; see oms why \(tenant)"))
         }

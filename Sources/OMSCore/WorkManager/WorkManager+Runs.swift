@@ -17,7 +17,9 @@ extension WorkManager {
             // What succeeded is asked for again, once: its outputs are at the gateway and at the provider.
             case .queued, .running, .stopping, .unknown, .succeeded: track.state = .unknown
             }
-            if open.finished == true, !job.state.isTerminal { track.wantsStop = true }
+            track.mayBeKnown = true
+            if open.finished == true || job.quarantined == true, !job.state.isTerminal { track.wantsStop = true }
+            if job.quarantined == true { track.stopReason = "its Work Manager was replaced by force" }
             if job.state.isTerminal { track.error = Problem(.jobFailed, "ended before", retryable: job.retryable) }
             track.revision = job.revision
             track.lastHeard = now.monotonic - JobTrack.quietMilliseconds
@@ -98,6 +100,8 @@ extension WorkManager {
             }
             for index in run.jobs.indices {
                 guard let command = run.jobs[index].command(at: now) else { continue }
+                // While draining nothing new begins; what stays open is the next epoch's.
+                if drain != nil, command == .submit, run.jobs[index].lastAsked == nil { continue }
                 run.jobs[index].lastAsked = now.monotonic
                 run.jobs[index].asks += 1
                 send(command, run.jobs[index], of: run)
@@ -115,7 +119,7 @@ extension WorkManager {
                     id: "\(epoch)-\(commandCounter)", command: command, epoch: epoch, job: job.id,
                     request: command == .submit ? run.request(for: job, tenant: tenant) : nil,
                     graceSeconds: command == .stop ? 10 : nil,
-                    reason: command == .stop ? job.stopReason ?? "its run has ended" : nil)))
+                    reason: command == .stop ? job.stopReason : nil)))
     }
 
     /// After a job's end: retry, or merge when nothing is left to wait for.
@@ -139,12 +143,13 @@ extension WorkManager {
     }
 
     private func mayRetry(_ job: JobTrack, of run: RunTrack, at now: Moment) -> Bool {
+        if let drain, drainAction(run, drain, at: now) != .adopt { return false }
         switch job.state {
         case .failed, .lost:
-            job.attempt < run.plan.maxAttempts && job.error?.retryable != false && now.wall < run.deadline
+            return job.attempt < run.plan.maxAttempts && job.error?.retryable != false && now.wall < run.deadline
         case .pending, .submitting, .queued, .running, .stopping, .unknown, .succeeded, .stopped, .rejected,
             .expired:
-            false
+            return false
         }
     }
 

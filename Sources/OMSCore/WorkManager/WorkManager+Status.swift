@@ -25,10 +25,19 @@ extension WorkManager {
             }
         }
         return WMStatus(
-            beat: beat, epoch: epoch, fleet: fleet, boot: boot, state: isStarted ? .active : .starting,
+            beat: beat, epoch: epoch, fleet: fleet, boot: boot,
+            state: !isStarted ? .starting : drain == nil ? .active : .draining,
             generation: config.generation, seq: journal.lastSeq,
             uptimeSeconds: Int((now.monotonic - since.monotonic) / 1000), jobs: counts, active: active,
-            waiting: reasons.values.sorted { $0.subject < $1.subject })
+            waiting: reasons.values.sorted { $0.subject < $1.subject }, digest: digest)
+    }
+
+    /// Comparable with the registry's rows only while nothing is on its way to them.
+    private var digest: String? {
+        guard isStarted, drain == nil, journal.unacknowledged == 0 else { return nil }
+        return OpenJobsDigest(
+            runs.values.lazy.flatMap { run in run.jobs.lazy.filter { !$0.state.isTerminal }.map(\.id) }
+        ).text
     }
 
     private static var maxActive: Int { 100 }

@@ -20,6 +20,12 @@ package struct WorkManager: Sendable {
         case health(ProviderID, Health)
         case reconfigure(WorkManagerConfig)
         case trigger(RunTrigger)
+        /// End gracefully; see `WorkManager+Drain`.
+        case drain(until: Timestamp)
+        /// The drain is taken back.
+        case resume
+        /// The registry's open runs, because they differ from the digest in the last status.
+        case reconcile(WorkManagerResume)
     }
 
     package enum Effect: Hashable, Sendable {
@@ -28,6 +34,10 @@ package struct WorkManager: Sendable {
         case fenced(Int)
         /// What became of a wish for a run; nil: it is fired.
         case answered(RunTrigger, Problem?)
+        /// So many jobs stand between this Work Manager and its end.
+        case draining(remaining: Int)
+        /// All ended, all committed: it may go.
+        case drained(lastSeq: Int)
     }
 
     package let tenant: TenantID
@@ -38,6 +48,7 @@ package struct WorkManager: Sendable {
     let since: Moment
 
     var isStarted = false
+    var drain: Drain?
     var journal = JournalBuffer()
     var runs: [RunID: RunTrack] = [:]
     /// Which run owns a job; derived from `runs`, kept for look-up.
@@ -103,12 +114,16 @@ package struct WorkManager: Sendable {
         case .health(let provider, let health): received(health, of: provider, at: now)
         case .reconfigure(let newConfig): reconfigure(newConfig, at: now)
         case .trigger(let wish): trigger(wish, at: now)
+        case .drain(let deadline): beginDrain(until: deadline, at: now)
+        case .resume: takeDrainBack(at: now)
+        case .reconcile(let rows): reconcile(with: rows, at: now)
         }
         if isStarted {
             attendRuns(at: now)
-            fireWhatIsDue(at: now)
+            if drain == nil { fireWhatIsDue(at: now) } else { attendDrain(at: now) }
             attendRuns(at: now)
             flushJournal(at: now)
+            finishDrain(at: now)
         }
         defer { effects.removeAll(keepingCapacity: true) }
         return effects
@@ -121,7 +136,14 @@ package struct WorkManager: Sendable {
         if let resend = journal.nextResend { next = min(next, resend) }
         for run in runs.values {
             if !run.finished { next = min(next, monotonic(run.deadline, at: now)) }
-            for job in run.jobs { if let at = job.nextCommand { next = min(next, at) } }
+            for job in run.jobs {
+                if drain != nil, job.lastAsked == nil, !job.wantsStop { continue }
+                if let at = job.nextCommand { next = min(next, at) }
+            }
+        }
+        if let drain {
+            if drain.deadline > now.wall { next = min(next, monotonic(drain.deadline, at: now)) }
+            return max(next, now.monotonic + 1)
         }
         if let tick = nextTick(at: now) { next = min(next, monotonic(tick, at: now)) }
         return max(next, now.monotonic + 1)
@@ -154,12 +176,13 @@ package struct WorkManager: Sendable {
         note(JournalEntry(reason: ReasonRecord(subject: subject, since: now.wall, cleared: true)), at: now)
     }
 
-    private mutating func publishState(at now: Moment) {
+    mutating func publishState(at now: Moment) {
         publish(
             .wmState(tenant),
             .wmState(
                 WMState(
-                    state: .active, epoch: epoch, generation: config.generation, fleet: fleet, since: since.wall)))
+                    state: drain == nil ? .active : .draining, epoch: epoch, generation: config.generation,
+                    fleet: fleet, since: since.wall)))
     }
 
     private mutating func flushJournal(at now: Moment) {

@@ -52,16 +52,46 @@ package struct TenantSpec: Hashable, Codable, Sendable {
     /// Values for `{name}` in the scenario's strings; `{tenant}` is always the tenant's name.
     package var variables: [String: String]?
     package var suspended: Bool?
+    /// Seconds that a silent Work Manager, or one on a lost fleet, is waited for before it is replaced by force.
+    /// Default 30.
+    package var replaceAfterSeconds: Int?
+    /// What the registry must have before it starts the next epoch of a silent Work Manager. Default `door`.
+    package var proof: ReplacementProof?
 
     package init(
         description: String? = nil, scenarios: [ScenarioID], variables: [String: String]? = nil,
-        suspended: Bool? = nil
+        suspended: Bool? = nil, replaceAfterSeconds: Int? = nil, proof: ReplacementProof? = nil
     ) {
+        self.replaceAfterSeconds = replaceAfterSeconds
+        self.proof = proof
         self.description = description
         self.scenarios = scenarios
         self.variables = variables
         self.suspended = suspended
     }
+
+    enum CodingKeys: String, CodingKey {
+        case description, scenarios, variables, suspended, proof
+        case replaceAfterSeconds = "replace_after_s"
+    }
+}
+
+/// How certain the end of a silent Work Manager must be.
+package enum ReplacementProof: String, Codable, Sendable, CaseIterable {
+    /// Every gateway refuses its commands and has ended its jobs: it can do no harm, whether it lives or not.
+    case door
+    /// Its process must have ended: it said so, or a newer one has its name. Otherwise wait for an operator.
+    case strict
+}
+
+/// What a replacement of the Work Manager does with running jobs of a service.
+package enum ReplaceAction: String, Codable, Sendable, CaseIterable {
+    /// Stop them at the providers.
+    case stop
+    /// Leave them running; the next epoch goes on with them.
+    case adopt
+    /// Let them end by themselves until the drain's deadline, then stop them.
+    case wait
 }
 
 /// One service of a scenario: the standard configuration, and how the Work Manager runs it.
@@ -87,13 +117,16 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     package var maxAttempts: Int?
     /// A run ends by then with what it has. Default timeout_s * max_attempts + 60.
     package var deadlineSeconds: Int?
+    /// When the Work Manager is replaced. Default `stop`.
+    package var onReplace: ReplaceAction?
 
     package init(
         type: ServiceType, frequency: Frequency? = nil, after: [ServiceID]? = nil, timeoutSeconds: Int? = nil,
         dataSource: DataLocation? = nil, outputSource: DataLocation? = nil, parameters: JSONValue? = nil,
         providers: ProviderPolicy? = nil, merge: MergeRule? = nil, maxAttempts: Int? = nil,
-        deadlineSeconds: Int? = nil
+        deadlineSeconds: Int? = nil, onReplace: ReplaceAction? = nil
     ) {
+        self.onReplace = onReplace
         self.type = type
         self.frequency = frequency
         self.after = after
@@ -116,6 +149,7 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
         case outputSource = "output_source"
         case maxAttempts = "max_attempts"
         case deadlineSeconds = "deadline_s"
+        case onReplace = "on_replace"
     }
 }
 

@@ -39,12 +39,16 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     /// In order of preference; more than one only with policy `all`.
     package var providers: [ProviderChoice]
     package var merge: MergeRule
+    /// Absent: `stop`.
+    package var onReplace: ReplaceAction?
 
     package init(
         id: ServiceID, type: ServiceType, frequency: Frequency? = nil, after: [ServiceID], anchor: Timestamp,
         timeoutSeconds: Int, deadlineSeconds: Int, maxAttempts: Int, dataSource: DataLocation? = nil,
-        outputSource: DataLocation? = nil, parameters: JSONValue? = nil, providers: [ProviderChoice], merge: MergeRule
+        outputSource: DataLocation? = nil, parameters: JSONValue? = nil, providers: [ProviderChoice], merge: MergeRule,
+        onReplace: ReplaceAction? = nil
     ) {
+        self.onReplace = onReplace
         self.id = id
         self.type = type
         self.frequency = frequency
@@ -69,6 +73,7 @@ package struct ServicePlan: Hashable, Codable, Sendable {
         case maxAttempts = "max_attempts"
         case dataSource = "data_source"
         case outputSource = "output_source"
+        case onReplace = "on_replace"
     }
 }
 
@@ -165,10 +170,14 @@ package struct OpenJob: Hashable, Codable, Sendable {
     package var revision: Int
     /// Of a job that failed: whether its error allows another attempt.
     package var retryable: Bool?
+    /// It could not be accounted for when its Work Manager was replaced by force: it is to be stopped.
+    package var quarantined: Bool?
 
     package init(
-        id: JobID, provider: ProviderID, attempt: Int, state: JobState, revision: Int, retryable: Bool? = nil
+        id: JobID, provider: ProviderID, attempt: Int, state: JobState, revision: Int, retryable: Bool? = nil,
+        quarantined: Bool? = nil
     ) {
+        self.quarantined = quarantined
         self.id = id
         self.provider = provider
         self.attempt = attempt

@@ -82,6 +82,8 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
     case notFound = "not-found"
     case tooLarge = "too-large"
     case unavailable
+    /// Another registry is the active one.
+    case standby
 
     static let prefix = "urn:oms:problem:"
     package var urn: String { Self.prefix + rawValue }
@@ -119,6 +121,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
         case .notFound: "Not found"
         case .tooLarge: "The message is too large"
         case .unavailable: "Not available now"
+        case .standby: "Another registry is active"
         }
     }
 }

@@ -29,6 +29,8 @@ package enum RunKind {}
 package typealias JobID = UUIDv7<JobKind>
 /// One firing of one tenant service; it becomes a job at each chosen provider.
 package typealias RunID = UUIDv7<RunKind>
+package enum OperationKind {}
+package typealias OperationID = UUIDv7<OperationKind>
 
 extension UUIDv7: CustomStringConvertible, LosslessStringConvertible {
     package var description: String {

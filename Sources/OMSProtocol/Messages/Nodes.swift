@@ -2,7 +2,11 @@ package import OMSModel
 
 /// Birth, goodbye or last will of a process. A reader ignores a `lost` whose `boot` is not the current one.
 package struct Presence: Hashable, Codable, Sendable {
-    package enum State: String, Codable, Sendable { case online, draining, offline, lost }
+    package enum State: String, Codable, Sendable {
+        case online, draining, offline, lost
+        /// A registry that waits for the active one to go.
+        case standby
+    }
 
     package var state: State
     /// Milliseconds since 1970 at process start: a greater one is a newer incarnation.
@@ -11,8 +15,13 @@ package struct Presence: Hashable, Codable, Sendable {
     package var release: String
     /// Majors of the message formats that the process speaks.
     package var protocols: [Int]
+    /// Of a fleet: the tenant whose Work Manager the process before was looking after when it died.
+    package var suspect: TenantID?
 
-    package init(state: State, boot: Int64, since: Timestamp, release: String, protocols: [Int]) {
+    package init(
+        state: State, boot: Int64, since: Timestamp, release: String, protocols: [Int], suspect: TenantID? = nil
+    ) {
+        self.suspect = suspect
         self.state = state
         self.boot = boot
         self.since = since
@@ -23,37 +32,134 @@ package struct Presence: Hashable, Codable, Sendable {
 
 /// A command to a gateway. Safe to repeat: the registry sends it until the acknowledgement comes.
 package struct GatewayControl: Hashable, Codable, Sendable {
-    package enum Command: String, Codable, Sendable { case attach, detach }
+    package enum Command: String, Codable, Sendable {
+        case attach, detach
+        /// Refuse every command below these epochs from now on, and say when no call of a lower one is under way.
+        case seal
+        /// Stop what lower epochs of a tenant left at the providers, and say how each job ended.
+        case sweep
+    }
 
     package var id: String
     package var command: Command
-    package var provider: ProviderID
+    /// With `attach` and `detach`.
+    package var provider: ProviderID?
     /// With `attach`.
     package var spec: ProviderSpec?
     /// Version of the provider's document: a repeated attach of the same one changes nothing.
-    package var version: Int
+    package var version: Int?
+    /// With `seal`: at most `maxSeals` of them.
+    package var seals: [Seal]?
+    /// With `sweep`.
+    package var sweep: Sweep?
 
-    package init(id: String, command: Command, provider: ProviderID, spec: ProviderSpec? = nil, version: Int) {
+    package static let maxSeals = 1_000
+
+    package init(
+        id: String, command: Command, provider: ProviderID? = nil, spec: ProviderSpec? = nil, version: Int? = nil,
+        seals: [Seal]? = nil, sweep: Sweep? = nil
+    ) {
         self.id = id
         self.command = command
         self.provider = provider
         self.spec = spec
         self.version = version
+        self.seals = seals
+        self.sweep = sweep
+    }
+}
+
+/// The only epoch of a tenant whose commands may count from now on.
+package struct Seal: Hashable, Codable, Sendable {
+    package var tenant: TenantID
+    package var epoch: Int
+
+    package init(tenant: TenantID, epoch: Int) {
+        self.tenant = tenant
+        self.epoch = epoch
+    }
+}
+
+/// What a gateway is to end on behalf of a tenant whose Work Manager did not end it.
+package struct Sweep: Hashable, Codable, Sendable {
+    package var tenant: TenantID
+    /// The sealed epoch: jobs of lower ones are meant.
+    package var epoch: Int
+    /// What the registry knows of. The gateway adds what else it knows of the tenant.
+    package var jobs: [SweepJob]
+    /// Left running: the next epoch adopts them.
+    package var keep: [JobID]
+
+    package init(tenant: TenantID, epoch: Int, jobs: [SweepJob], keep: [JobID]) {
+        self.tenant = tenant
+        self.epoch = epoch
+        self.jobs = jobs
+        self.keep = keep
+    }
+}
+
+package struct SweepJob: Hashable, Codable, Sendable {
+    package var job: JobID
+    package var provider: ProviderID
+
+    package init(job: JobID, provider: ProviderID) {
+        self.job = job
+        self.provider = provider
     }
 }
 
 package struct GatewayAck: Hashable, Codable, Sendable {
     package var id: String
-    package var provider: ProviderID
-    package var version: Int
+    package var command: GatewayControl.Command
+    package var provider: ProviderID?
+    package var version: Int?
     package var boot: Int64
+    /// With `seal`: these hold. The others of the command follow when their last call has ended.
+    package var sealed: [Seal]?
+    package var swept: SweepReport?
     package var error: Problem?
 
-    package init(id: String, provider: ProviderID, version: Int, boot: Int64, error: Problem? = nil) {
+    package init(
+        id: String, command: GatewayControl.Command, provider: ProviderID? = nil, version: Int? = nil, boot: Int64,
+        sealed: [Seal]? = nil, swept: SweepReport? = nil, error: Problem? = nil
+    ) {
         self.id = id
+        self.command = command
         self.provider = provider
         self.version = version
         self.boot = boot
+        self.sealed = sealed
+        self.swept = swept
+        self.error = error
+    }
+}
+
+/// How far a sweep is: the jobs that have ended, and how many have not.
+package struct SweepReport: Hashable, Codable, Sendable {
+    package var tenant: TenantID
+    package var epoch: Int
+    package var ended: [SweptJob]
+    package var remaining: [SweptJob]
+
+    package init(tenant: TenantID, epoch: Int, ended: [SweptJob], remaining: [SweptJob]) {
+        self.tenant = tenant
+        self.epoch = epoch
+        self.ended = ended
+        self.remaining = remaining
+    }
+}
+
+package struct SweptJob: Hashable, Codable, Sendable {
+    package var job: JobID
+    package var provider: ProviderID
+    package var state: JobState
+    /// What keeps it from ending, or the error that it ended with.
+    package var error: Problem?
+
+    package init(job: JobID, provider: ProviderID, state: JobState, error: Problem? = nil) {
+        self.job = job
+        self.provider = provider
+        self.state = state
         self.error = error
     }
 }

@@ -2,7 +2,20 @@ package import OMSModel
 
 /// A command to a tenant's Work Manager, carried out by the named fleet process only if `boot` is its own.
 package struct WMControl: Hashable, Codable, Sendable {
-    package enum Command: String, Codable, Sendable { case bootstrap, reconfigure, shutdown, trigger }
+    package enum Command: String, Codable, Sendable {
+        case bootstrap, reconfigure
+        /// Take no new work, end what runs as each service says, flush the journal, then end: the way out.
+        case drain
+        /// Takes a drain back, as long as it has not ended.
+        case resume
+        /// The registry's open runs differ from what the Work Manager says: adopt what is missing, record again what the
+        /// registry lacks.
+        case reconcile
+        /// Somebody asks for a run of a service now.
+        case trigger
+        /// End at once, jobs and all left as they are.
+        case shutdown
+    }
 
     package var id: String
     package var command: Command
@@ -13,14 +26,18 @@ package struct WMControl: Hashable, Codable, Sendable {
     package var generation: Int
     package var config: WorkManagerConfig?
     package var resume: WorkManagerResume?
+    /// With `drain`: what still waits for its own end is stopped then.
+    package var deadline: Timestamp?
     package var reason: String?
     /// With `trigger`.
     package var trigger: RunTrigger?
 
     package init(
         id: String, command: Command, epoch: Int, fleet: NodeID, boot: Int64, generation: Int,
-        config: WorkManagerConfig? = nil, resume: WorkManagerResume? = nil, reason: String? = nil
+        config: WorkManagerConfig? = nil, resume: WorkManagerResume? = nil, deadline: Timestamp? = nil,
+        reason: String? = nil
     ) {
+        self.deadline = deadline
         self.id = id
         self.command = command
         self.epoch = epoch
@@ -42,13 +59,17 @@ package struct WMAck: Hashable, Codable, Sendable {
     package var epoch: Int
     package var generation: Int
     package var fleet: NodeID
+    /// With `drain`: jobs that have neither ended nor been left to the next epoch.
     package var remaining: Int?
+    /// With `drain` done: the last number of the journal, all of it committed.
+    package var lastSeq: Int?
     package var error: Problem?
 
     package init(
         id: String, command: WMControl.Command, phase: Phase, epoch: Int, generation: Int, fleet: NodeID,
-        remaining: Int? = nil, error: Problem? = nil
+        remaining: Int? = nil, lastSeq: Int? = nil, error: Problem? = nil
     ) {
+        self.lastSeq = lastSeq
         self.id = id
         self.command = command
         self.phase = phase
@@ -57,6 +78,11 @@ package struct WMAck: Hashable, Codable, Sendable {
         self.fleet = fleet
         self.remaining = remaining
         self.error = error
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id, command, phase, epoch, generation, fleet, remaining, error
+        case lastSeq = "last_seq"
     }
 }
 
@@ -99,11 +125,15 @@ package struct WMStatus: Hashable, Codable, Sendable {
     package var active: [ActiveOperation]
     /// Services that do not run now, and why.
     package var waiting: [Reason]
+    /// Digest of the open jobs (see `OpenJobsDigest`), if every fact is committed: then it must be that of the
+    /// registry's rows.
+    package var digest: String?
 
     package init(
         beat: Int, epoch: Int, fleet: NodeID, boot: Int64, state: WMState.State, generation: Int, seq: Int,
-        uptimeSeconds: Int, jobs: [String: Int], active: [ActiveOperation], waiting: [Reason]
+        uptimeSeconds: Int, jobs: [String: Int], active: [ActiveOperation], waiting: [Reason], digest: String? = nil
     ) {
+        self.digest = digest
         self.beat = beat
         self.epoch = epoch
         self.fleet = fleet
@@ -118,7 +148,7 @@ package struct WMStatus: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case beat, epoch, fleet, boot, state, generation, seq, jobs, active, waiting
+        case beat, epoch, fleet, boot, state, generation, seq, jobs, active, waiting, digest
         case uptimeSeconds = "uptime_s"
     }
 }
@@ -185,7 +215,7 @@ package struct WMEpoch: Hashable, Codable, Sendable {
 }
 
 package struct WMState: Hashable, Codable, Sendable {
-    package enum State: String, Codable, Sendable { case starting, active, stopping, stopped, failed }
+    package enum State: String, Codable, Sendable { case starting, active, draining, stopped, failed }
 
     package var state: State
     package var epoch: Int

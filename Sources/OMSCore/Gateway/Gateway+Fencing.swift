@@ -1,0 +1,166 @@
+import OMSModel
+import OMSProtocol
+
+/// The door's lock: fences, seals and sweeps (docs/replacement.md).
+///
+/// A tenant's fence is the only epoch whose commands are carried out, and it is on disk before anything acts on it. A
+/// seal is answered when, besides, no submit or stop of a lower epoch is under way: from then on nothing that an older
+/// Work Manager ever said can reach a provider.
+extension Gateway {
+    /// A sweep in progress: what it looks after until everything has ended.
+    struct SweepTrack: Sendable {
+        let command: String
+        let sweep: Sweep
+        var jobs: [JobID: ProviderID]
+    }
+
+    mutating func raiseFence(of tenant: TenantID, to epoch: Int, at now: Moment) {
+        guard epoch > fences[tenant] ?? 0 else { return }
+        fences[tenant] = epoch
+        effects.append(.record(.fence(tenant, epoch)))
+        // What older epochs asked for and nobody has begun is not begun any more: their successor asks again, if it
+        // wants it.
+        for id in openJobs(of: tenant) {
+            guard var job = jobs[id], job.epoch < epoch, job.stop != nil else { continue }
+            job.stop = nil
+            job.stopUntil = nil
+            if job.next?.step == .stop { job.next = (.read, now.monotonic) }
+            put(job, at: now)
+        }
+    }
+
+    /// Whether a submit of this job may leave: only for the epoch in force.
+    func isFenced(_ job: GatewayJob) -> Bool { job.epoch < fences[job.tenant] ?? 0 }
+
+    func openJobs(of tenant: TenantID) -> [JobID] {
+        (jobsOfTenant[tenant] ?? []).filter { jobs[$0]?.state.isTerminal == false }.sorted()
+    }
+
+    // MARK: - Seal
+
+    mutating func seal(_ control: GatewayControl, at now: Moment) {
+        for seal in control.seals ?? [] {
+            raiseFence(of: seal.tenant, to: seal.epoch, at: now)
+            // Only the newest matters: an older one is answered with it.
+            awaitedSeals[seal.tenant] = max(seal.epoch, awaitedSeals[seal.tenant] ?? 0)
+        }
+        answerSeals(control.id, of: (control.seals ?? []).map(\.tenant))
+    }
+
+    /// Answers what holds; the rest follows with the end of its last call.
+    private mutating func answerSeals(_ id: String, of tenants: [TenantID]) {
+        var sealed: [Seal] = []
+        for tenant in tenants {
+            guard let epoch = awaitedSeals[tenant], !isActing(for: tenant, below: epoch) else { continue }
+            awaitedSeals[tenant] = nil
+            sealed.append(Seal(tenant: tenant, epoch: max(epoch, fences[tenant] ?? 0)))
+        }
+        guard !sealed.isEmpty else { return }
+        publish(.gatewayAck(self.id), .gatewayAck(GatewayAck(id: id, command: .seal, boot: boot, sealed: sealed)))
+    }
+
+    /// A submit or stop of a lower epoch is on its way to a provider.
+    private func isActing(for tenant: TenantID, below epoch: Int) -> Bool {
+        calls.values.contains { call in
+            guard call.tenant == tenant, (call.epoch ?? 0) < epoch else { return false }
+            switch call.kind {
+            case .submit, .stop: return true
+            case .services, .status, .sweep, .job, .batch: return false
+            }
+        }
+    }
+
+    /// A call has ended: a seal may have waited for it.
+    mutating func callEnded(of tenant: TenantID?) {
+        guard let tenant, awaitedSeals[tenant] != nil else { return }
+        answerSeals("late", of: [tenant])
+    }
+
+    // MARK: - Sweep
+
+    mutating func sweep(_ control: GatewayControl, at now: Moment) {
+        guard let sweep = control.sweep else {
+            return acknowledge(control, Problem(.badRequest, "field sweep is missing"))
+        }
+        raiseFence(of: sweep.tenant, to: sweep.epoch, at: now)
+        let keep = Set(sweep.keep)
+        var track = SweepTrack(command: control.id, sweep: sweep, jobs: [:])
+        for job in sweep.jobs where doors[job.provider] != nil { track.jobs[job.job] = job.provider }
+        // A job that never came into the journal is known here alone.
+        for id in openJobs(of: sweep.tenant) {
+            guard let job = jobs[id], job.epoch < sweep.epoch, doors[job.provider] != nil else { continue }
+            track.jobs[id] = job.provider
+        }
+        for job in keep { track.jobs[job] = nil }
+        for (id, known) in sweeps[sweep.tenant]?.jobs ?? [:] where !keep.contains(id) { track.jobs[id] = known }
+        sweeps[sweep.tenant] = track
+        for (id, provider) in track.jobs.sorted(by: { $0.key < $1.key }) { end(id, at: provider, sweep, now) }
+        reportSweep(of: sweep.tenant)
+    }
+
+    /// Brings one job to its end, or goes on doing so.
+    private mutating func end(_ id: JobID, at provider: ProviderID, _ sweep: Sweep, _ now: Moment) {
+        var job =
+            jobs[id]
+            ?? GatewayJob(
+                id: id, tenant: sweep.tenant, provider: provider, epoch: sweep.epoch, request: nil, state: .unknown,
+                at: now)
+        guard !job.state.isTerminal else { return }
+        job.epoch = max(job.epoch, sweep.epoch)
+        if job.stop == nil {
+            job.stop = JobAction(
+                action: "stop", graceSeconds: Self.sweepGraceSeconds, reason: "its Work Manager was replaced")
+            job.stopUntil =
+                now.monotonic + Int64(Self.sweepGraceSeconds) * 1000 + Self.stopPatienceMilliseconds
+            job.next = (.stop, now.monotonic)
+        }
+        put(job, at: now)
+        doors[provider]?.occupied.insert(id)
+        attendJob(id, at: now)
+    }
+
+    static var sweepGraceSeconds: Int { 5 }
+
+    mutating func reportSweep(of tenant: TenantID) {
+        guard let track = sweeps[tenant] else { return }
+        var ended: [SweptJob] = []
+        var remaining: [SweptJob] = []
+        for (id, provider) in track.jobs.sorted(by: { $0.key < $1.key }) {
+            let job = jobs[id]
+            let swept = SweptJob(job: id, provider: provider, state: job?.state ?? .unknown, error: job?.error)
+            if swept.state.isTerminal { ended.append(swept) } else { remaining.append(swept) }
+        }
+        publish(
+            .gatewayAck(id),
+            .gatewayAck(
+                GatewayAck(
+                    id: track.command, command: .sweep, boot: boot,
+                    swept: SweepReport(
+                        tenant: tenant, epoch: track.sweep.epoch, ended: ended, remaining: remaining))))
+        if remaining.isEmpty { sweeps[tenant] = nil }
+    }
+
+    /// A job has ended: a sweep may have waited for it.
+    mutating func jobEnded(_ job: GatewayJob) {
+        guard let track = sweeps[job.tenant], track.jobs[job.id] != nil else { return }
+        let isLast = track.jobs.keys.allSatisfy { jobs[$0]?.state.isTerminal ?? false }
+        if isLast { reportSweep(of: job.tenant) }
+    }
+
+    // MARK: - Without the broker
+
+    /// Without a connection this gateway cannot hear of a new epoch: it begins nothing, and after the hold time it gives
+    /// its providers up, because the registry may give them to another gateway then.
+    mutating func disconnected(at now: Moment) {
+        if cutOffSince == nil { cutOffSince = now.monotonic }
+    }
+
+    mutating func giveUpProviders(at now: Moment) {
+        guard let since = cutOffSince, now.monotonic - since >= timing.holdMilliseconds, !doors.isEmpty else { return }
+        for provider in doors.keys.sorted() {
+            doors[provider] = nil
+            effects.append(.unsubscribe(provider))
+            effects.append(.report(.detached(provider)))
+        }
+    }
+}

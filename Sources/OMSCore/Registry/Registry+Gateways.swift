@@ -1,0 +1,107 @@
+import OMSModel
+import OMSProtocol
+
+/// Seals: no epoch begins before every gateway that may act refuses the one before (docs/replacement.md).
+extension Registry {
+    /// A gateway that is not connected submits nothing (it notices within twice the keep-alive of 10 s, and what it had
+    /// begun ends within 10 s more) and has given its providers up after 20 s (`GatewayTiming.holdMilliseconds`).
+    static let gatewayHoldMilliseconds: Int64 = 45_000
+
+    mutating func seeGateway(_ node: NodeID, _ presence: Presence, at now: Moment) {
+        let known = gateways[node]
+        var track = known ?? GatewayTrack(presence: presence)
+        let isBack = known == nil || known?.presence.boot != presence.boot || known?.presence.state != .online
+        track.presence = presence
+        if presence.state == .online {
+            track.lostSince = nil
+            if isBack {
+                // It may be another process, or have given up what it had: it begins anew, with the seals.
+                track.sealed = [:]
+                track.wanted = [:]
+                for (tenant, manager) in tenants where manager.sealedEpoch > 0 {
+                    track.wanted[tenant] = manager.sealedEpoch
+                }
+                for (provider, attachment) in providers where attachment.gateway == node {
+                    providers[provider]?.attachedBoot = nil
+                }
+            }
+        } else if track.lostSince == nil {
+            track.lostSince = now.monotonic
+        }
+        gateways[node] = track
+        if presence.state == .online {
+            if isBack { sendSeals(node, at: now) }
+        } else {
+            timers.set(.gateway(node), now.monotonic + Self.gatewayHoldMilliseconds)
+        }
+        gatewayChanged(node, at: now)
+    }
+
+    /// Certain to act for nobody: its process has ended, or its hold time has passed.
+    func isGone(_ track: GatewayTrack, at now: Moment) -> Bool {
+        switch track.presence.state {
+        case .online, .draining, .standby: false
+        case .offline: true
+        case .lost: track.lostSince.map { now.monotonic - $0 >= Self.gatewayHoldMilliseconds } ?? false
+        }
+    }
+
+    func isConnected(_ node: NodeID) -> Bool { gateways[node]?.presence.state == .online }
+
+    /// Gateways that might still act below `epoch`.
+    func unsealed(_ tenant: TenantID, _ epoch: Int, at now: Moment) -> [NodeID] {
+        gateways.filter { !isGone($0.value, at: now) && ($0.value.sealed[tenant] ?? 0) < epoch }.keys.sorted()
+    }
+
+    mutating func wantSeals(of tenant: TenantID, _ epoch: Int, at now: Moment) {
+        for node in unsealed(tenant, epoch, at: now) {
+            gateways[node]?.wanted[tenant] = epoch
+            // Many tenants at once (a fleet that restarted) make one message.
+            if isConnected(node) { timers.set(.gateway(node), now.monotonic + Self.sealBatchMilliseconds) }
+        }
+    }
+
+    static var sealBatchMilliseconds: Int64 { 5 }
+
+    mutating func attendGateway(_ node: NodeID, at now: Moment) {
+        if isConnected(node) { sendSeals(node, at: now) } else { gatewayChanged(node, at: now) }
+    }
+
+    private mutating func sendSeals(_ node: NodeID, at now: Moment) {
+        guard let wanted = gateways[node]?.wanted, !wanted.isEmpty else { return timers.set(.gateway(node), nil) }
+        var seals = wanted.sorted { $0.key < $1.key }.map { Seal(tenant: $0.key, epoch: $0.value) }[...]
+        while !seals.isEmpty {
+            let chunk = Array(seals.prefix(GatewayControl.maxSeals))
+            seals = seals.dropFirst(chunk.count)
+            publish(
+                .gatewayControl(node),
+                .gatewayControl(GatewayControl(id: commandID(), command: .seal, seals: chunk)))
+        }
+        timers.set(.gateway(node), now.monotonic + Self.resendMilliseconds)
+    }
+
+    mutating func sealed(_ node: NodeID, _ ack: GatewayAck, at now: Moment) {
+        guard let boot = gateways[node]?.presence.boot, boot == ack.boot else { return }
+        for seal in ack.sealed ?? [] {
+            let before = gateways[node]?.sealed[seal.tenant] ?? 0
+            gateways[node]?.sealed[seal.tenant] = max(seal.epoch, before)
+            if let wanted = gateways[node]?.wanted[seal.tenant], seal.epoch >= wanted {
+                gateways[node]?.wanted[seal.tenant] = nil
+            }
+            if tenants[seal.tenant]?.phase == .sealing { attend(seal.tenant, at: now) }
+        }
+        if gateways[node]?.wanted.isEmpty == true {
+            timers.set(.gateway(node), nil)
+            for provider in providers.keys.sorted() where providers[provider]?.gateway == node {
+                attach(provider, at: now)
+            }
+        }
+    }
+
+    /// It came, went, or its hold time has passed: providers may need another gateway, tenants may wait for it.
+    private mutating func gatewayChanged(_ node: NodeID, at now: Moment) {
+        for provider in providers.keys.sorted() { attach(provider, at: now) }
+        for tenant in tenants.keys.sorted() where tenants[tenant]?.phase == .sealing { attend(tenant, at: now) }
+        replanSoon(at: now)
+    }
+}

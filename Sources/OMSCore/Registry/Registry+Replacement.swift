@@ -1,0 +1,391 @@
+import OMSModel
+import OMSProtocol
+
+/// Drain, seal, sweep, close, open: how one Work Manager ends and only then the next begins (docs/replacement.md).
+///
+/// Each step is repeated by the tenant's timer until its answer comes, and each may be begun again by a registry that
+/// knows no more than PostgreSQL: the operation's row, the epoch's row and the receipt.
+extension Registry {
+    /// How long a Work Manager may take to end its jobs, unless the operator says otherwise.
+    static let drainSeconds = 120
+    /// Beyond the drain's deadline: what it stops then needs a moment to end.
+    static let drainSlackMilliseconds: Int64 = 30_000
+    static let sweepMilliseconds: Int64 = 60_000
+    static let defaultReplaceAfterSeconds = 30
+
+    // MARK: - Begin
+
+    /// Stores the operation; it begins when that is done. One at a time for a tenant.
+    /// - Returns: the ticket of the stored request, or why not.
+    @discardableResult
+    mutating func begin(
+        _ kind: ManagerOperation.Kind, _ tenant: TenantID, reason: String, initiator: String,
+        deadlineSeconds: Int? = nil, isForced: Bool = false, at now: Moment
+    ) -> Result<Int, Problem> {
+        guard let track = tenants[tenant] else {
+            return .failure(Problem(.notFound, "no tenant '\(tenant)' is registered", status: 404))
+        }
+        if let open = track.operation {
+            return .failure(
+                Problem(
+                    .conflict, "operation \(open.id) (\(open.kind.rawValue), \(open.phase.rawValue)) is under way",
+                    status: 409, retryable: true))
+        }
+        guard !track.isBeginning else {
+            return .failure(Problem(.conflict, "another operation is just beginning", status: 409, retryable: true))
+        }
+        tenants[tenant]?.isBeginning = true
+        let operation = ManagerOperation(
+            id: "\(OperationID(time: now.wall, of: "operation", tenant.text, "\(track.epoch)", "\(nextTicket)"))",
+            tenant: tenant, kind: kind, phase: isForced ? .sealing : .draining, reason: reason, initiator: initiator,
+            startedAt: now.wall, deadline: now.wall.advanced(bySeconds: deadlineSeconds ?? Self.drainSeconds),
+            epoch: track.epoch, isForced: isForced)
+        return .success(store(.beginOperation(operation)))
+    }
+
+    mutating func begun(_ operation: ManagerOperation, at now: Moment) {
+        let tenant = operation.tenant
+        tenants[tenant]?.isBeginning = false
+        tenants[tenant]?.operation = operation
+        tenants[tenant]?.savedOperation = operation
+        guard let track = tenants[tenant] else { return }
+        announce(
+            "operation.started", tenant,
+            "tenant \(tenant): \(operation.kind.rawValue) of epoch \(operation.epoch) (\(operation.reason)), asked by "
+                + operation.initiator)
+        switch track.phase {
+        case .active, .starting:
+            if operation.isForced { startSealing(tenant, at: now) } else { startDraining(tenant, at: now) }
+        case .sealing where !track.isEnded:
+            // Its process ended meanwhile: what it left is ended by the gateways.
+            advance(tenant, .sealing, isForced: true, at: now)
+        case .opening where operation.kind == .replace || operation.kind == .move:
+            // A new epoch is on its way already.
+            advance(tenant, .starting, at: now)
+        case .idle, .draining, .sealing, .sweeping, .closing, .opening:
+            advance(tenant, .sealing, at: now)
+            if track.phase == .idle { startSealing(tenant, at: now) }
+        }
+    }
+
+    private mutating func enter(_ tenant: TenantID, _ phase: TenantTrack.Phase, at now: Moment) {
+        tenants[tenant]?.phase = phase
+        tenants[tenant]?.phaseBegan = now.monotonic
+    }
+
+    /// The operation's next phase, for whoever watches it.
+    mutating func advance(
+        _ tenant: TenantID, _ phase: ManagerOperation.Phase, isForced: Bool? = nil, at now: Moment
+    ) {
+        guard tenants[tenant]?.operation != nil else { return }
+        tenants[tenant]?.operation?.phase = phase
+        if let isForced { tenants[tenant]?.operation?.isForced = isForced }
+        if phase.isTerminal { tenants[tenant]?.operation?.endedAt = now.wall }
+        saveOperation(tenant)
+    }
+
+    mutating func saveOperation(_ tenant: TenantID) {
+        guard let track = tenants[tenant], let operation = track.operation, !track.isSavingOperation,
+            operation != track.savedOperation
+        else { return }
+        tenants[tenant]?.isSavingOperation = true
+        store(.saveOperation(operation))
+    }
+
+    mutating func operationSaved(_ operation: ManagerOperation, isSaved: Bool, at now: Moment) {
+        let tenant = operation.tenant
+        tenants[tenant]?.isSavingOperation = false
+        guard isSaved else {
+            // What is newest counts; the tenant's timer tries again.
+            return timers.set(.operation(tenant), now.monotonic + 1_000)
+        }
+        tenants[tenant]?.savedOperation = operation
+        guard let current = tenants[tenant]?.operation, current.id == operation.id else { return }
+        if operation.phase.isTerminal {
+            tenants[tenant]?.operation = nil
+            replanSoon(at: now)
+        } else {
+            saveOperation(tenant)
+        }
+    }
+
+    mutating func finish(_ tenant: TenantID, _ outcome: ManagerOperation.Phase, at now: Moment) {
+        guard let operation = tenants[tenant]?.operation, !operation.phase.isTerminal else { return }
+        advance(tenant, outcome, at: now)
+        let seconds = (now.wall.milliseconds - operation.startedAt.milliseconds) / 1000
+        announce(
+            "operation.\(outcome.rawValue)", tenant,
+            "tenant \(tenant): \(operation.kind.rawValue) \(outcome.rawValue) after \(seconds) s"
+                + (operation.isForced ? ", by force" : ""))
+    }
+
+    // MARK: - Drain
+
+    private mutating func startDraining(_ tenant: TenantID, at now: Moment) {
+        enter(tenant, .draining, at: now)
+        tenants[tenant]?.lastHeard = now.monotonic
+        attend(tenant, at: now)
+    }
+
+    mutating func attendDraining(_ tenant: TenantID, at now: Moment) {
+        guard let track = tenants[tenant], let operation = track.operation, let fleet = track.fleet else { return }
+        if isProcessGone(track) {
+            advance(tenant, .sealing, isForced: true, at: now)
+            return startSealing(tenant, at: now)
+        }
+        let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
+        let isSilent = now.monotonic - track.lastHeard >= patience
+        let isOverdue = now.wall >= operation.deadline.advanced(byMilliseconds: Self.drainSlackMilliseconds)
+        if isSilent || isOverdue, mayForce(tenant, operation, at: now) {
+            explain(
+                tenant, "forced",
+                isSilent
+                    ? "the Work Manager of epoch \(track.epoch) is silent; the gateways end its jobs"
+                    : "the Work Manager of epoch \(track.epoch) did not end by its deadline; the gateways end its jobs",
+                at: now)
+            advance(tenant, .sealing, isForced: true, at: now)
+            return startSealing(tenant, at: now)
+        }
+        publish(
+            .wmControl(tenant),
+            .wmControl(
+                control(.drain, track, fleet, deadline: operation.deadline, reason: operation.reason)))
+        sendBeat(tenant)
+        timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
+    }
+
+    /// Whether the door's word is enough for this tenant; if not, says what is waited for.
+    mutating func mayForce(_ tenant: TenantID, _ operation: ManagerOperation?, at now: Moment) -> Bool {
+        guard specs[tenant]?.proof == .strict, operation?.evidence == nil else { return true }
+        explain(
+            tenant, "waits-for-proof",
+            "proof: strict, and nothing proves that the Work Manager of epoch \(tenants[tenant]?.epoch ?? 0) has ended: "
+                + "start its fleet again, or make sure and say `oms force \(tenant) --evidence ...`", at: now)
+        return false
+    }
+
+    mutating func drainAcknowledged(_ tenant: TenantID, _ ack: WMAck, at now: Moment) {
+        guard tenants[tenant]?.phase == .draining else { return }
+        switch ack.phase {
+        case .accepted, .progress:
+            show(tenant, "draining", at: now)
+            if let remaining = ack.remaining {
+                tenants[tenant]?.operation?.remaining = remaining
+                saveOperation(tenant)
+            }
+        case .done:
+            // Without a last number it has ended, but not drained: a process that knew it no more.
+            advance(tenant, .sealing, isForced: ack.lastSeq == nil, at: now)
+            startSealing(tenant, at: now)
+        case .rejected, .failed: break  // a newer process says so in its presence too
+        }
+    }
+
+    // MARK: - Seal
+
+    mutating func startSealing(_ tenant: TenantID, at now: Moment) {
+        enter(tenant, .sealing, at: now)
+        tenants[tenant]?.sweep = nil
+        if let epoch = tenants[tenant]?.sealedEpoch { wantSeals(of: tenant, epoch, at: now) }
+        attend(tenant, at: now)
+    }
+
+    mutating func attendSealing(_ tenant: TenantID, at now: Moment) {
+        guard let track = tenants[tenant], track.phase == .sealing else { return }
+        timers.set(.tenant(tenant), now.monotonic + 1_000)
+        let missing = unsealed(tenant, track.sealedEpoch, at: now)
+        guard missing.isEmpty else {
+            if now.monotonic - track.phaseBegan > Self.explainAfterMilliseconds {
+                explain(
+                    tenant, "waits-for-seal",
+                    "gateway \(missing.map(\.text).joined(separator: ", ")) has not confirmed that it refuses epoch "
+                        + "\(track.epoch); a gateway that is lost counts as gone after "
+                        + "\(Self.gatewayHoldMilliseconds / 1000) s", at: now)
+            }
+            return
+        }
+        if track.isEnded { return openNext(tenant, at: now) }
+        guard let operation = track.operation else { return openNext(tenant, at: now) }
+        if operation.isForced { startSweeping(tenant, at: now) } else { close(tenant, at: now) }
+    }
+
+    static let explainAfterMilliseconds: Int64 = 5_000
+
+    // MARK: - Sweep
+
+    private mutating func startSweeping(_ tenant: TenantID, at now: Moment) {
+        enter(tenant, .sweeping, at: now)
+        tenants[tenant]?.sweep = SweepProgress(deadline: now.monotonic + Self.sweepMilliseconds)
+        advance(tenant, .sweeping, at: now)
+        attend(tenant, at: now)
+    }
+
+    mutating func attendSweeping(_ tenant: TenantID, at now: Moment) {
+        guard let track = tenants[tenant], let sweep = track.sweep else { return }
+        timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
+        guard let rows = sweep.rows else {
+            guard !sweep.isReading else { return }
+            tenants[tenant]?.sweep?.isReading = true
+            store(.openJobs(tenant))
+            return
+        }
+        let gates = sweepers(at: now)
+        let keep = rows.filter { $0.onReplace == .adopt }.map(\.job)
+        for node in gates {
+            let mine = rows.filter { $0.onReplace != .adopt && providers[$0.provider]?.gateway == node }
+            publish(
+                .gatewayControl(node),
+                .gatewayControl(
+                    GatewayControl(
+                        id: commandID(), command: .sweep,
+                        sweep: Sweep(
+                            tenant: tenant, epoch: track.sealedEpoch,
+                            jobs: mine.map { SweepJob(job: $0.job, provider: $0.provider) }, keep: keep))))
+        }
+        concludeSweep(tenant, at: now)
+    }
+
+    /// Gateways that have providers and can hear.
+    private func sweepers(at now: Moment) -> [NodeID] {
+        Set(providers.values.compactMap(\.gateway)).filter { isConnected($0) }.sorted()
+    }
+
+    mutating func sweepRead(_ tenant: TenantID, _ rows: [OpenJobRow]?, at now: Moment) {
+        guard tenants[tenant]?.phase == .sweeping else { return }
+        tenants[tenant]?.sweep?.isReading = false
+        guard let rows else { return timers.set(.tenant(tenant), now.monotonic + 1_000) }
+        tenants[tenant]?.sweep?.rows = rows
+        attend(tenant, at: now)
+    }
+
+    mutating func swept(_ node: NodeID, _ ack: GatewayAck, at now: Moment) {
+        guard let report = ack.swept, let track = tenants[report.tenant], track.phase == .sweeping,
+            report.epoch == track.sealedEpoch, gateways[node]?.presence.boot == ack.boot
+        else { return }
+        for job in report.ended { tenants[report.tenant]?.sweep?.ended[job.job] = job }
+        tenants[report.tenant]?.sweep?.remaining[node] = report.remaining
+        tenants[report.tenant]?.operation?.remaining = report.remaining.count
+        saveOperation(report.tenant)
+        concludeSweep(report.tenant, at: now)
+    }
+
+    private mutating func concludeSweep(_ tenant: TenantID, at now: Moment) {
+        guard let sweep = tenants[tenant]?.sweep, let rows = sweep.rows else { return }
+        let stopping = rows.filter { $0.onReplace != .adopt }
+        let unreported = sweepers(at: now).filter { sweep.remaining[$0] == nil }
+        let isComplete =
+            unreported.isEmpty && sweep.remaining.values.allSatisfy(\.isEmpty)
+            && stopping.allSatisfy { sweep.ended[$0.job] != nil }
+        if isComplete || now.monotonic >= sweep.deadline { close(tenant, at: now) }
+    }
+
+    // MARK: - Close
+
+    private mutating func close(_ tenant: TenantID, at now: Moment) {
+        enter(tenant, .closing, at: now)
+        advance(tenant, .closing, at: now)
+        attend(tenant, at: now)
+    }
+
+    mutating func attendClosing(_ tenant: TenantID, at now: Moment) {
+        guard let track = tenants[tenant], let operation = track.operation else { return }
+        timers.set(.tenant(tenant), nil)
+        let ended = (track.sweep?.ended.values).map { Array($0) } ?? []
+        var open: [JobID: EpochClosing.SweptRow] = [:]
+        for row in track.sweep?.rows ?? [] where row.onReplace != .adopt && track.sweep?.ended[row.job] == nil {
+            let reason =
+                providers[row.provider]?.gateway.map { "gateway \($0) did not say how it ended" }
+                ?? "no gateway is online for provider \(row.provider)"
+            open[row.job] = EpochClosing.SweptRow(
+                job: row.job, provider: row.provider, state: .unknown, error: Problem(.submitUnknown, reason))
+        }
+        for job in (track.sweep?.remaining.values).map({ $0.flatMap { $0 } }) ?? [] {
+            open[job.job] = EpochClosing.SweptRow(
+                job: job.job, provider: job.provider, state: job.state, error: job.error)
+        }
+        store(
+            .closeEpoch(
+                EpochClosing(
+                    tenant: tenant, epoch: track.epoch, operation: operation.id, reason: operation.reason,
+                    isGraceful: !operation.isForced, since: operation.startedAt,
+                    swept: ended.sorted { $0.job < $1.job }.map {
+                        EpochClosing.SweptRow(job: $0.job, provider: $0.provider, state: $0.state, error: $0.error)
+                    },
+                    quarantined: open.values.sorted { $0.job < $1.job }, at: now.wall)))
+    }
+
+    mutating func closed(_ tenant: TenantID, isClosed: Bool, at now: Moment) {
+        guard tenants[tenant]?.phase == .closing else { return }
+        guard isClosed else { return timers.set(.tenant(tenant), now.monotonic + 1_000) }
+        tenants[tenant]?.isEnded = true
+        tenants[tenant]?.sweep = nil
+        show(tenant, "stopped", at: now)
+        announce("wm.ended", tenant, "Work Manager of \(tenant), epoch \(tenants[tenant]?.epoch ?? 0), has ended")
+        openNext(tenant, at: now)
+    }
+
+    // MARK: - Open
+
+    /// Everything of the old epoch is over: the next one begins, if one is wanted.
+    mutating func openNext(_ tenant: TenantID, at now: Moment) {
+        guard let track = tenants[tenant] else { return }
+        switch track.operation?.kind {
+        case .suspend:
+            finish(tenant, .done, at: now)
+            return rest(tenant)
+        case .offboard:
+            timers.set(.tenant(tenant), now.monotonic + 1_000)
+            if track.isEnded { store(.removeTenant(tenant, by: track.operation?.initiator ?? "")) }
+            return
+        case .replace, .move, nil: break
+        }
+        guard let config = track.config, specs[tenant]?.suspended != true else { return rest(tenant) }
+        if isPaused(tenant, at: now) {
+            if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }
+            return
+        }
+        guard let (fleet, boot) = chooseFleet(at: now) else {
+            explain(tenant, "no-fleet", "no fleet is online; start wm-fleet", at: now)
+            if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }
+            return timers.set(.tenant(tenant), now.monotonic + 1_000)
+        }
+        let reason =
+            track.operation.map(\.reason)
+            ?? (track.epoch == 0
+                ? "first start"
+                : track.isEnded ? "started again" : "the process of epoch \(track.epoch) is gone")
+        enter(tenant, .opening, at: now)
+        fleetLoad[fleet, default: 0] += 1
+        store(
+            .openEpoch(
+                tenant, expected: track.epoch + 1, fleet: fleet, boot: boot, generation: config.generation,
+                reason: reason))
+    }
+
+    /// No Work Manager is wanted now.
+    private mutating func rest(_ tenant: TenantID) {
+        tenants[tenant]?.phase = .idle
+        timers.set(.tenant(tenant), nil)
+    }
+
+    mutating func opened(
+        _ tenant: TenantID, _ epoch: Int, _ since: Timestamp, _ resume: WorkManagerResume, _ fleet: NodeID,
+        _ boot: Int64, at now: Moment
+    ) {
+        enter(tenant, .starting, at: now)
+        tenants[tenant]?.epoch = epoch
+        tenants[tenant]?.isEnded = false
+        tenants[tenant]?.since = since
+        tenants[tenant]?.fleet = fleet
+        tenants[tenant]?.boot = boot
+        tenants[tenant]?.resume = resume
+        tenants[tenant]?.ackSeq = 0
+        tenants[tenant]?.handedSeq = 0
+        tenants[tenant]?.unanswered = 0
+        tenants[tenant]?.lastAudit = nil
+        clearReason(tenant)
+        advance(tenant, .starting, at: now)
+        publishEpoch(tenant)
+        attend(tenant, at: now)
+    }
+}

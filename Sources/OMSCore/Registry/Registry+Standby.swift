@@ -1,0 +1,84 @@
+import OMSModel
+import OMSProtocol
+
+/// One active registry: whoever holds the lock in PostgreSQL. The others stand by, and so does one that lost it.
+extension Registry {
+    /// The database says that another registry is active. Whatever this one believed may be old: forget it all, say
+    /// nothing, and read everything again when the lock is free.
+    mutating func standBy(_ request: StoreRequest, at now: Moment) {
+        if isLoaded || !isStandby {
+            isStandby = true
+            announce(
+                "registry.standby", nil,
+                isLoaded ? "registry \(id) is not the active one any more" : "registry \(id) stands by")
+        }
+        isLoaded = false
+        tenants = [:]
+        specs = [:]
+        scenarios = [:]
+        providers = [:]
+        pending = [:]
+        waiting = [:]
+        observations = []
+        isObserving = false
+        timers = TimerQueue()
+        publishPresence()
+        timers.set(.load, now.monotonic + Self.standbyMilliseconds)
+    }
+
+    /// How soon a standby takes over after the active one's session has ended.
+    static var standbyMilliseconds: Int64 { 1_000 }
+
+    /// What an earlier registry saw of fleets and gateways. Whoever is there will say so; until then it counts as lost,
+    /// from now on.
+    mutating func loadNodes(_ nodes: [StoredNode], at now: Moment) {
+        for stored in nodes {
+            var presence = stored.presence
+            if presence.state == .online || presence.state == .draining { presence.state = .lost }
+            switch stored.role {
+            case .fleet:
+                if fleets[stored.node] == nil {
+                    fleets[stored.node] = FleetTrack(presence: presence, lostSince: now.monotonic)
+                }
+                fleets[stored.node]?.isDraining = stored.isDraining
+            case .gateway:
+                guard gateways[stored.node] == nil else { continue }
+                gateways[stored.node] = GatewayTrack(presence: presence, lostSince: now.monotonic)
+                timers.set(.gateway(stored.node), now.monotonic + Self.gatewayHoldMilliseconds)
+            case .registry, .admin, .monitor: break
+            }
+        }
+    }
+
+    /// An operation that an earlier registry began: its step is begun again, each is safe to repeat.
+    mutating func goOn(_ operation: ManagerOperation, at now: Moment) {
+        let tenant = operation.tenant
+        guard let track = tenants[tenant] else { return }
+        tenants[tenant]?.operation = operation
+        tenants[tenant]?.savedOperation = operation
+        tenants[tenant]?.phaseBegan = now.monotonic
+        if track.epoch > operation.epoch {
+            // The next epoch is there: only its start may be left.
+            return
+        }
+        if track.isEnded {
+            tenants[tenant]?.phase = .sealing
+        } else {
+            tenants[tenant]?.phase = operation.phase == .draining ? .draining : .sealing
+        }
+        if tenants[tenant]?.phase == .sealing { wantSeals(of: tenant, track.epoch + 1, at: now) }
+        // After the retained state has come.
+        timers.set(.tenant(tenant), now.monotonic + Self.settleMilliseconds)
+    }
+
+    mutating func removed(_ tenant: TenantID) {
+        guard tenants[tenant] != nil else { return }
+        announce("tenant.removed", tenant, "tenant \(tenant) is removed; its history stays")
+        tenants[tenant] = nil
+        specs[tenant] = nil
+        timers.set(.tenant(tenant), nil)
+        timers.set(.operation(tenant), nil)
+        for node in gateways.keys { gateways[node]?.wanted[tenant] = nil }
+        publish(.wmEpoch(tenant), .removed)
+    }
+}

@@ -1,0 +1,109 @@
+import OMSModel
+import OMSProtocol
+
+/// The way out (docs/replacement.md): no new work, every job ended or left to the next epoch as its service says, every
+/// fact committed; only then `drained`.
+extension WorkManager {
+    struct Drain: Sendable {
+        /// What still waits for its own end is stopped then.
+        var deadline: Timestamp
+        /// Last reported, so that only a change is.
+        var reported: Int?
+        var isDone = false
+    }
+
+    mutating func beginDrain(until deadline: Timestamp, at now: Moment) {
+        if drain == nil {
+            drain = Drain(deadline: deadline)
+            publishState(at: now)
+        } else {
+            drain?.deadline = deadline
+            drain?.reported = nil
+        }
+    }
+
+    mutating func takeDrainBack(at now: Moment) {
+        guard let drain, !drain.isDone else { return }
+        self.drain = nil
+        publishState(at: now)
+        for id in runs.keys.sorted() { settle(id, at: now) }
+    }
+
+    /// What a drain does with the jobs of a run now.
+    func drainAction(_ run: RunTrack, _ drain: Drain, at now: Moment) -> ReplaceAction {
+        let action = run.plan.onReplace ?? .stop
+        return action == .wait && now.wall >= drain.deadline ? .stop : action
+    }
+
+    mutating func attendDrain(at now: Moment) {
+        guard let drain, !drain.isDone else { return }
+        for id in runs.keys.sorted() {
+            guard var run = runs[id], drainAction(run, drain, at: now) == .stop else { continue }
+            for index in run.jobs.indices where !run.jobs[index].state.isTerminal {
+                if run.jobs[index].lastAsked == nil, !run.jobs[index].mayBeKnown {
+                    endUnsent(&run, index, at: now)
+                } else if !run.jobs[index].wantsStop {
+                    run.jobs[index].wantsStop = true
+                    run.jobs[index].stopReason = "its Work Manager is being replaced"
+                    run.jobs[index].lastAsked = nil
+                    run.jobs[index].notBefore = 0
+                    run.jobs[index].asks = 0
+                }
+            }
+            runs[id] = run
+            settle(id, at: now)
+        }
+    }
+
+    /// After the commands of this moment: report progress, or the end.
+    mutating func finishDrain(at now: Moment) {
+        guard let drain, !drain.isDone else { return }
+        let remaining = self.remaining(drain, at: now)
+        if remaining == 0, journal.unacknowledged == 0 {
+            self.drain?.isDone = true
+            effects.append(.drained(lastSeq: journal.lastSeq))
+        } else if drain.reported != remaining {
+            self.drain?.reported = remaining
+            effects.append(.draining(remaining: remaining))
+        }
+    }
+
+    /// Jobs that are neither ended nor left to the next epoch.
+    private func remaining(_ drain: Drain, at now: Moment) -> Int {
+        runs.values.reduce(0) { sum, run in
+            (run.plan.onReplace ?? .stop) == .adopt ? sum : sum + run.jobs.count { !$0.state.isTerminal }
+        }
+    }
+
+    /// Nobody but this Work Manager has ever heard of it.
+    private mutating func endUnsent(_ run: inout RunTrack, _ index: Int, at now: Moment) {
+        run.jobs[index].state = .stopped
+        run.jobs[index].finished = now.wall
+        run.jobs[index].error = Problem(.stopped, "its Work Manager was replaced before it was submitted")
+        run.jobs[index].revision += 1
+        note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
+    }
+
+    // MARK: - Differences to the registry's rows
+
+    /// - Parameter rows: what is open in PostgreSQL, at a moment when everything of this epoch was committed.
+    mutating func reconcile(with rows: WorkManagerResume, at now: Moment) {
+        let known = Set(rows.open.flatMap { $0.jobs.filter { !$0.state.isTerminal }.map(\.id) })
+        // 1. Rows that nobody looks after.
+        for open in rows.open where runs[open.run] == nil { adopt(open, at: now) }
+        // 2. Jobs without an open row: record them again, with a higher revision.
+        for id in runs.keys.sorted() {
+            guard var run = runs[id] else { continue }
+            let missing = run.jobs.indices.filter { !run.jobs[$0].state.isTerminal && !known.contains(run.jobs[$0].id) }
+            guard !missing.isEmpty else { continue }
+            if !run.finished { note(JournalEntry(run: run.record(.running, plan: true)), at: now) }
+            for index in missing {
+                run.jobs[index].revision += 1
+                note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
+                // It may have ended without anybody hearing of it.
+                run.jobs[index].lastHeard = now.monotonic - JobTrack.quietMilliseconds
+            }
+            runs[id] = run
+        }
+    }
+}
