@@ -61,6 +61,14 @@ import Testing
             #expect(first.status.isSuccess && first.output.contains("tenant/men created"), "\(first.output)")
             let second = try await oms(apply, environment: variables, deadline: .seconds(30))
             #expect(second.status.isSuccess && second.output.contains("tenant/men unchanged"), "\(second.output)")
+            // The tenant is planned and its Work Manager begins a moment later.
+            var isActive = false
+            for _ in 0..<60 where !isActive {
+                let tenants = try await oms(
+                    ["get", "tenants", "--tenant", "men", "-o", "json"], environment: variables, deadline: .seconds(30))
+                isActive = tenants.output.contains(#""manager_state" : "active""#)
+            }
+            #expect(isActive)
             for (arguments, expected) in [
                 (["status"], "Providers"), (["get", "tenants"], "men"),
                 (["get", "providers", "-o", "json"], "\"alpha\""),
