@@ -42,6 +42,8 @@ extension Store {
                 boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
                 config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
         }
+        // A registry that begins explains anew: what the one before could not take back would stand for ever.
+        try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
         snapshot.nodes = try nodes(database)
         return snapshot

@@ -4,7 +4,8 @@ import OMSProtocol
 
 /// `Store+Documents.swift` and `Store+Observations.swift`.
 extension SimDatabase {
-    func load() -> Snapshot {
+    mutating func load() -> Snapshot {
+        for tenant in reasons.keys { reasons[tenant]?["tenant"] = nil }
         var snapshot = Snapshot()
         snapshot.providers = providers
         snapshot.scenarios = scenarios.mapValues(\.0)
