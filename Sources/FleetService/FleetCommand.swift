@@ -14,6 +14,11 @@ package struct FleetCommand: AsyncParsableCommand {
     package var id = "fleet-1"
     @OptionGroup
     package var bus: BusOptions
+    @Option(
+        help: "Folder of this fleet alone: its lock, its incarnation, and whom it looked after when it died.")
+    package var stateDir: String?
+    @Option(help: .hidden)
+    package var crashOn: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     package var logLevel = "info"
 
@@ -24,12 +29,29 @@ package struct FleetCommand: AsyncParsableCommand {
             guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
             let level = try logLevel.logLevel()
             let bus = bus
+            let (stateDir, crashOn) = (stateDir, crashOn.flatMap { TenantID($0) })
+            let lock = try stateDir.map { try FolderLock(folder: $0, option: "--state-dir") }
+            let box = try stateDir.map { try BlackBox.open(folder: $0) }
             try await ServiceHost.run("wm-fleet", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
-                let core = Fleet(id: node, boot: now.wall.milliseconds, release: ServiceHost.release, at: now)
-                let shell = FleetShell(loop: loop, core: core, logger: logger)
+                let boot = try stateDir.map { try Incarnation.next(in: $0, now: now.wall.milliseconds) }
+                let core = Fleet(
+                    id: node, boot: boot ?? now.wall.milliseconds, release: ServiceHost.release, suspect: box?.suspect,
+                    at: now)
+                if stateDir == nil {
+                    logger.warning("no --state-dir: a second process with this id would not be noticed here")
+                }
+                if let suspect = box?.suspect {
+                    logger.error(
+                        "the process before died while it looked after this tenant's Work Manager",
+                        metadata: [LoggingKeys.tenant: "\(suspect)"])
+                }
+                let shell = FleetShell(loop: loop, core: core, box: box?.box, crashOn: crashOn, logger: logger)
                 try await shell.start(bus)
-                return { await shell.stop() }
+                return {
+                    await shell.stop()
+                    withExtendedLifetime(lock) {}
+                }
             }
         } catch {
             ServiceHost.fail("wm-fleet", error)

@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import Mosquitto
 import OMSBus
@@ -15,13 +16,22 @@ package actor FleetShell {
     private let logger: Logger
     private var bus: Bus?
     private var timer = WakeTimer()
+    private let box: BlackBox?
     /// The last filter of each tenant whose subscription is awaited, and whose it is.
     private var awaited: [String: TenantID] = [:]
 
-    init(loop: EventLoop, core: Fleet, logger: Logger) {
+    /// - Parameter crashOn: for tests: dies while it looks after this tenant's Work Manager.
+    init(loop: EventLoop, core: Fleet, box: BlackBox?, crashOn: TenantID? = nil, logger: Logger) {
         self.loop = loop
         self.core = core
         self.logger = logger
+        self.box = box
+        if box != nil || crashOn != nil {
+            self.core.onHandling = { tenant in
+                box?.handle(tenant)
+                if let crashOn, tenant == crashOn { kill(getpid(), SIGKILL) }
+            }
+        }
     }
 
     func start(_ options: BusOptions) throws {
@@ -58,6 +68,7 @@ package actor FleetShell {
     }
 
     private func perform(_ effects: [Fleet.Effect]) {
+        box?.clear()
         for effect in effects {
             switch effect {
             case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
@@ -67,6 +78,7 @@ package actor FleetShell {
                 bus?.assumeIsolated { $0.subscribe(filters) }
             case .unsubscribe(let tenant):
                 bus?.assumeIsolated { $0.unsubscribe(Self.subscriptions(of: tenant).map(\.filter)) }
+            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             case .report(let report): log(report)
             }
         }

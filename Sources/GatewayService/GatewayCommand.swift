@@ -54,12 +54,14 @@ package struct GatewayCommand: AsyncParsableCommand {
             }
             let crash = try crashPoint.map { try CrashPoint($0) }
             let (ledger, contents) = try Ledger.open(folder: ledgerDir)
+            let ledgerDir = ledgerDir
             let (bus, credentials) = (bus, CredentialStore(directory: credentialsDir))
             try await ServiceHost.run("sp-gateway", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
                 var random = SystemRandomNumberGenerator()
                 let core = Gateway(
-                    id: node, boot: now.wall.milliseconds, release: ServiceHost.release, seed: random.next(),
+                    id: node, boot: try Incarnation.next(in: ledgerDir, now: now.wall.milliseconds),
+                    release: ServiceHost.release, seed: random.next(),
                     ledger: contents, at: now)
                 var limits = Self.poolLimits
                 limits.addressPolicy = AddressPolicy(allowedPrivate: blocks, requiresTLSOutside: true)

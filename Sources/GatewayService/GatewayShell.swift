@@ -148,6 +148,7 @@ package actor GatewayShell {
             case .unsubscribe(let provider):
                 bus?.assumeIsolated { $0.unsubscribe([Self.commands(for: provider).filter]) }
             case .record: break  // was taken out before
+            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             case .report(let report): log(report)
             }
         }

@@ -38,7 +38,8 @@ extension Store {
                 let since = row["since"].flatMap({ Timestamp($0) })
             else { throw StoreError(description: "oms.manager has a row without tenant") }
             snapshot.managers[tenant] = StoredManager(
-                epoch: Int(row.int("epoch") ?? 0), isEnded: row.bool("ended") == true, since: since, fleet: row["fleet"].flatMap { NodeID($0) },
+                epoch: Int(row.int("epoch") ?? 0), isEnded: row.bool("ended") == true, since: since,
+                fleet: row["fleet"].flatMap { NodeID($0) },
                 boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
                 config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
         }
@@ -53,7 +54,8 @@ extension Store {
         let result = try database.query(
             "SELECT role, node, state, boot, oms.rfc3339(since) AS since, release, draining FROM oms.node")
         return result.rows.compactMap { row in
-            guard let role = row["role"].flatMap({ Role(rawValue: $0) }), let node = row["node"].flatMap({ NodeID($0) }),
+            guard let role = row["role"].flatMap({ Role(rawValue: $0) }),
+                let node = row["node"].flatMap({ NodeID($0) }),
                 let state = row["state"].flatMap({ Presence.State(rawValue: $0) }), let boot = row.int("boot"),
                 let since = row["since"].flatMap({ Timestamp($0) }), let release = row["release"]
             else { return nil }

@@ -25,7 +25,8 @@ extension Store {
             } else {
                 guard number == expected - 1 else {
                     return .failed(
-                        Problem(.conflict, "the last epoch of \(tenant) is \(number), not \(expected - 1)", status: 409))
+                        Problem(.conflict, "the last epoch of \(tenant) is \(number), not \(expected - 1)", status: 409)
+                    )
                 }
                 // 1. The epoch before ends here, if it has not: its journal is refused from now on.
                 if let row = last.rows.first, row.bool("ended") != true {

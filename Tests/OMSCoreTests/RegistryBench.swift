@@ -46,6 +46,7 @@ struct RegistryBench {
                     {
                         events.append(.received(Message(.gatewayAck(node), .gatewayAck(ack))))
                     }
+                case .superseded: break
                 case .store(let ticket, let request):
                     requests.append(request)
                     if case .commit = request, holdsCommits {

@@ -12,7 +12,7 @@ enum Samples {
         errors: [FieldError(pointer: "/config/parameters/top", detail: "must be from 1 to 1000")])
     static let outputs: [String: JSONValue] = ["rows": ["value": 10_000]]
     static let presence = Presence(
-        state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1])
+        state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1], suspect: "men")
     static let plan = ServicePlan(
         id: "recommend", type: "recommend", frequency: nil, after: ["harvest"], anchor: time, timeoutSeconds: 60,
         deadlineSeconds: 180, maxAttempts: 2,

@@ -12,13 +12,16 @@ private func rows(_ client: OperatorClient, _ method: String, _ params: [String:
 }
 
 struct GetCommand: AsyncParsableCommand {
-    enum Subject: String, ExpressibleByArgument, CaseIterable { case providers, tenants, jobs, runs, results, why }
+    enum Subject: String, ExpressibleByArgument, CaseIterable {
+        case providers, tenants, jobs, runs, results, why, ticks, epochs, operations, receipts, quarantined, nodes,
+            catalogs, verifications
+    }
 
     static let configuration = CommandConfiguration(
         commandName: "get",
-        abstract: "Lists providers, tenants, jobs, runs, results or the reasons why something waits.")
+        abstract: "Lists what the registry knows: tenants, jobs, operations, receipts and more.")
 
-    @Argument(help: "One of: providers, tenants, jobs, runs, results, why.")
+    @Argument(help: "What to list.")
     var subject: Subject
 
     @Option(help: "Only of this tenant.")

@@ -17,6 +17,8 @@ package struct Fleet: Sendable {
         /// Subscribe to what a hosted Work Manager hears: heartbeat, committed, epoch, job events.
         case subscribe(TenantID)
         case unsubscribe(TenantID)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
         /// For the log.
         case report(Report)
     }
@@ -32,6 +34,10 @@ package struct Fleet: Sendable {
     package let boot: Int64
     let release: String
     let since: Timestamp
+    /// Whose Work Manager the process before was looking after when it died.
+    let suspect: TenantID?
+    /// Hears before a Work Manager is given an event; decides nothing.
+    package var onHandling: (@Sendable (TenantID) -> Void)?
 
     private var managers: [TenantID: WorkManager] = [:]
     private var timers = TimerQueue<TenantID>()
@@ -54,7 +60,8 @@ package struct Fleet: Sendable {
 
     static let announceMilliseconds: Int64 = 30_000
 
-    package init(id: NodeID, boot: Int64, release: String, at now: Moment) {
+    package init(id: NodeID, boot: Int64, release: String, suspect: TenantID? = nil, at now: Moment) {
+        self.suspect = suspect
         self.id = id
         self.boot = boot
         self.release = release
@@ -62,7 +69,7 @@ package struct Fleet: Sendable {
     }
 
     package func presence(_ state: Presence.State) -> Presence {
-        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+        Presence(state: state, boot: boot, since: since, release: release, protocols: [1], suspect: suspect)
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
@@ -112,7 +119,11 @@ package struct Fleet: Sendable {
         case (.providerHealth(let provider), .removed): health[provider] = nil
         case (.fleetPresence(id), .presence(let presence)):
             // An old will, or the goodbye of an earlier process, must not stand against us.
-            if presence.boot <= boot, presence.state != .online {
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != .online {
                 effects.append(.publish(Message(.fleetPresence(id), .presence(self.presence(.online)))))
             }
         default: break
@@ -211,6 +222,8 @@ package struct Fleet: Sendable {
     }
 
     private mutating func tell(_ tenant: TenantID, _ event: WorkManager.Event, at now: Moment) {
+        guard managers[tenant] != nil else { return }
+        onHandling?(tenant)
         guard let results = managers[tenant]?.receive(event, at: now) else { return }
         timers.set(tenant, managers[tenant]?.nextWake(at: now))
         var newer: Int?

@@ -21,6 +21,8 @@ package struct Gateway: Sendable {
         case unsubscribe(ProviderID)
         /// To be on disk before any other effect of the same batch, if it is blocking.
         case record(LedgerEntry)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
         case report(Report)
     }
 
@@ -138,7 +140,11 @@ package struct Gateway: Sendable {
         case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
             obey(command, of: tenant, at: provider, now)
         case (.gatewayPresence(id), .presence(let presence)):
-            if presence.boot <= boot, presence.state != .online {
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != .online {
                 publish(.gatewayPresence(id), .presence(self.presence(.online)))
             }
         default: break

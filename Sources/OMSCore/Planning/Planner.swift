@@ -33,7 +33,7 @@ package enum Planner {
     ) -> PlanOutcome {
         if spec.suspended == true {
             return .unsatisfied(
-                code: "suspended", text: "the tenant is suspended; set suspended: false and apply again")
+                code: "suspended", text: "the tenant is suspended; 'oms resume \(tenant)' starts it again")
         }
         var obstacles: [String] = []
         for id in spec.scenarios {

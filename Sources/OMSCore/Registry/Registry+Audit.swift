@@ -38,7 +38,8 @@ extension Registry {
             guard jobs.digest != said.digest else { continue }
             announce(
                 "wm.differs", tenant,
-                "tenant \(tenant): the Work Manager says open jobs \(said.digest), the rows are \(jobs.digest); repairing")
+                "tenant \(tenant): the Work Manager says open jobs \(said.digest), the rows are \(jobs.digest); repairing"
+            )
             tenants[tenant]?.lastAudit = nil
             store(.resume(tenant))
         }

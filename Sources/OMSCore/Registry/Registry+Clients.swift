@@ -27,7 +27,8 @@ extension Registry {
             respond(
                 request,
                 Problem(
-                    .badRequest, "field method: '\(request.method)' is no command; known: "
+                    .badRequest,
+                    "field method: '\(request.method)' is no command; known: "
                         + (["apply", "verification"] + Self.operatorMethods).joined(separator: ", "),
                     status: 400))
         }

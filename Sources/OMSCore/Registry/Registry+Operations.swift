@@ -4,7 +4,8 @@ import OMSProtocol
 /// The operator's verbs about Work Managers: replace, abort, retry, force, off-board; drain a fleet.
 extension Registry {
     static let operatorMethods = [
-        "replace", "offboard", "operation.abort", "operation.retry", "operation.force", "fleet.drain", "fleet.undrain",
+        "replace", "offboard", "suspend", "resume", "operation.abort", "operation.retry", "operation.force",
+        "fleet.drain", "fleet.undrain",
     ]
 
     mutating func operate(_ request: ClientRequest, at now: Moment) {
@@ -23,11 +24,18 @@ extension Registry {
             guard (deadline.map { (0...86_400).contains($0) }) ?? true else {
                 return respond(request, Problem(.badRequest, "field deadline_s must be from 0 to 86400", status: 400))
             }
+            if request.method == "replace", tenants[tenant]?.pausedUntil != nil {
+                tenants[tenant]?.pausedUntil = nil
+                tenants[tenant]?.crashes = []
+                attend(tenant, at: now)
+                return respond(request, 200, [])
+            }
             if request.method == "replace", tenants[tenant]?.phase == .idle {
                 return respond(
                     request,
                     Problem(
-                        .conflict, "tenant \(tenant) has no Work Manager: \(tenants[tenant]?.reason?.text ?? "not yet")",
+                        .conflict,
+                        "tenant \(tenant) has no Work Manager: \(tenants[tenant]?.reason?.text ?? "not yet")",
                         status: 409))
             }
             switch begin(
@@ -37,10 +45,20 @@ extension Registry {
             case .success(let ticket): waiting[ticket] = request
             case .failure(let problem): respond(request, problem)
             }
+        case "suspend", "resume": suspend(tenant, request.method == "suspend", request, at: now)
         case "operation.abort": abort(tenant, request, at: now)
         case "operation.retry": retry(tenant, request, at: now)
         default: force(tenant, request, at: now)
         }
+    }
+
+    /// The tenant's document says so from now on; what follows is the planner's.
+    private mutating func suspend(
+        _ tenant: TenantID, _ isSuspended: Bool, _ request: ClientRequest, at now: Moment
+    ) {
+        guard var spec = specs[tenant] else { return }
+        spec.suspended = isSuspended ? true : nil
+        waiting[store(.apply([.tenant(tenant, spec)], by: request.client))] = request
     }
 
     private mutating func abort(_ tenant: TenantID, _ request: ClientRequest, at now: Moment) {
@@ -51,7 +69,8 @@ extension Registry {
             return respond(
                 request,
                 Problem(
-                    .conflict, "operation \(operation.id) is \(operation.phase.rawValue): past its drain it cannot be "
+                    .conflict,
+                    "operation \(operation.id) is \(operation.phase.rawValue): past its drain it cannot be "
                         + "taken back, and it ends by itself", status: 409))
         }
         tenants[tenant]?.phase = .active
@@ -127,7 +146,9 @@ extension Registry {
 
     mutating func fleetDrained(_ fleet: NodeID, _ isDraining: Bool, at now: Moment) {
         fleets[fleet]?.isDraining = isDraining
-        announce("fleet.\(isDraining ? "draining" : "resumed")", nil, "fleet \(fleet) takes \(isDraining ? "no" : "") tenants")
+        announce(
+            "fleet.\(isDraining ? "draining" : "resumed")", nil,
+            "fleet \(fleet) takes \(isDraining ? "no" : "") tenants")
         replanSoon(at: now)
     }
 

@@ -344,6 +344,10 @@ extension Registry {
             finish(tenant, .done, at: now)
             return rest(tenant)
         }
+        if isPaused(tenant, at: now) {
+            if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }
+            return
+        }
         guard let (fleet, boot) = chooseFleet(at: now) else {
             explain(tenant, "no-fleet", "no fleet is online; start wm-fleet", at: now)
             if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }

@@ -14,6 +14,8 @@ package struct Registry: Sendable {
     package enum Effect: Hashable, Sendable {
         case publish(Message)
         case store(ticket: Int, StoreRequest)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
     }
 
     package let id: NodeID
@@ -148,7 +150,11 @@ package struct Registry: Sendable {
         case (.gatewayPresence(let node), .presence(let presence)):
             see(presence, of: node, .gateway, at: now)
         case (.registryPresence(id), .presence(let presence)):
-            if presence.boot <= boot, presence.state != publishPresenceState() { publishPresence() }
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != publishPresenceState() { publishPresence() }
         case (.gatewayAck(let node), .gatewayAck(let ack)):
             switch ack.command {
             case .attach: attached(node, ack, at: now)
@@ -180,6 +186,7 @@ package struct Registry: Sendable {
             "\(role.rawValue).\(presence.state.rawValue)", nil,
             "\(role.rawValue) \(node) is \(presence.state.rawValue)")
         if role == .gateway { return seeGateway(node, presence, at: now) }
+        if let suspect = presence.suspect, known?.boot != presence.boot { crashed(suspect, on: node, at: now) }
         var track = fleets[node] ?? FleetTrack(presence: presence)
         track.presence = presence
         track.lostSince = presence.state == .online ? nil : track.lostSince ?? now.monotonic

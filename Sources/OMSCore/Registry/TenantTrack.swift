@@ -45,6 +45,11 @@ struct TenantTrack: Sendable {
     var savedOperation: ManagerOperation?
     var sweep: SweepProgress?
 
+    /// When its Work Manager ended its fleet's process (monotonic), the newest last.
+    var crashes: [Int64] = []
+    /// A crash loop: no Work Manager before then (monotonic).
+    var pausedUntil: Int64?
+
     var beat = 0
     var unanswered = 0
     /// Its Work Manager was heard by this registry process: until then the row alone says that it runs.

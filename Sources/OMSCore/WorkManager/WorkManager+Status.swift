@@ -25,7 +25,8 @@ extension WorkManager {
             }
         }
         return WMStatus(
-            beat: beat, epoch: epoch, fleet: fleet, boot: boot, state: !isStarted ? .starting : drain == nil ? .active : .draining,
+            beat: beat, epoch: epoch, fleet: fleet, boot: boot,
+            state: !isStarted ? .starting : drain == nil ? .active : .draining,
             generation: config.generation, seq: journal.lastSeq,
             uptimeSeconds: Int((now.monotonic - since.monotonic) / 1000), jobs: counts, active: active,
             waiting: reasons.values.sorted { $0.subject < $1.subject }, digest: digest)

@@ -176,7 +176,8 @@ package struct WorkManager: Sendable {
             .wmState(tenant),
             .wmState(
                 WMState(
-                    state: drain == nil ? .active : .draining, epoch: epoch, generation: config.generation, fleet: fleet, since: since.wall)))
+                    state: drain == nil ? .active : .draining, epoch: epoch, generation: config.generation,
+                    fleet: fleet, since: since.wall)))
     }
 
     private mutating func flushJournal(at now: Moment) {

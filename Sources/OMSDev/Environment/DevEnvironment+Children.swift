@@ -46,7 +46,10 @@ extension DevEnvironment {
 
     package func fleet(name: String = fleetName, id: String = "fleet-1") throws(DevError) -> ChildSpec {
         try service(
-            "wm-fleet", name: name, stage: 4, ["--id", id] + busArguments("fleet") + ["--log-level", options.logLevel])
+            "wm-fleet", name: name, stage: 4,
+            ["--id", id] + busArguments("fleet") + [
+                "--state-dir", folder.file("fleet-\(id)"), "--log-level", options.logLevel,
+            ])
     }
 
     func reference(_ provider: ReferenceProvider, port: Int, example: String) throws(DevError) -> ChildSpec {

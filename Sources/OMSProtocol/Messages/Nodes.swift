@@ -15,8 +15,13 @@ package struct Presence: Hashable, Codable, Sendable {
     package var release: String
     /// Majors of the message formats that the process speaks.
     package var protocols: [Int]
+    /// Of a fleet: the tenant whose Work Manager the process before was looking after when it died.
+    package var suspect: TenantID?
 
-    package init(state: State, boot: Int64, since: Timestamp, release: String, protocols: [Int]) {
+    package init(
+        state: State, boot: Int64, since: Timestamp, release: String, protocols: [Int], suspect: TenantID? = nil
+    ) {
+        self.suspect = suspect
         self.state = state
         self.boot = boot
         self.since = since

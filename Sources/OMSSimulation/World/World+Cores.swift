@@ -103,6 +103,8 @@ extension World {
             switch effect {
             case .publish(let message): publish(node, message)
             case .store(let ticket, let request): store(node, ticket, request)
+            // No two processes have one name here.
+            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
             }
         }
     }
@@ -119,6 +121,7 @@ extension World {
             case .publish(let message): publish(node, message)
             case .subscribe(let tenant): subscribe(node, ShellSubscriptions.workManager(tenant), tenant)
             case .unsubscribe(let tenant): unsubscribe(node, ShellSubscriptions.workManager(tenant))
+            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
             case .report(let report):
                 trace.note(now, "fleet", node) { "\(report)" }
                 checker.fleetReports(node, report, at: now)
@@ -197,6 +200,7 @@ extension World {
             case .subscribe(let provider): subscribe(node, [.commandsForProvider(provider)], nil)
             case .unsubscribe(let provider): unsubscribe(node, [.commandsForProvider(provider)])
             case .record: break  // was taken out before
+            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
             case .report(let report): trace.note(now, "gateway", node) { "\(report)" }
             }
         }

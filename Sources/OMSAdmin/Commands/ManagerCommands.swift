@@ -1,0 +1,172 @@
+import ArgumentParser
+import OMSDev
+import OMSModel
+import OMSProtocol
+
+/// `oms replace`: ends a tenant's Work Manager and starts the next epoch.
+struct ReplaceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replace",
+        abstract: "Replaces a tenant's Work Manager: drain, seal, start of the next epoch.",
+        discussion: """
+            Running jobs are stopped, adopted or waited for as each service says (on_replace). With --wait it returns when \
+            the new Work Manager is active, exit code 0, or when the operation was aborted, exit code 1.
+            """)
+
+    @Argument var tenant: String
+    @Option(help: "Why; kept with the operation.")
+    var reason: String?
+    @Option(help: "Seconds that the Work Manager may take to end its jobs (default 120).")
+    var deadline: Int?
+    @Flag(help: "Wait until the operation has ended.")
+    var wait = false
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await ManagerOperations.run(
+            "replace", tenant, reason: reason, deadline: deadline, wait: wait, connection.endpoint())
+    }
+}
+
+struct OffboardCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "offboard",
+        abstract: "Ends a tenant's Work Manager and removes the tenant; its history and the receipt stay.")
+
+    @Argument var tenant: String
+    @Option(help: "Why; kept with the operation.")
+    var reason: String?
+    @Option(help: "Seconds that the Work Manager may take to end its jobs (default 120).")
+    var deadline: Int?
+    @Flag(help: "Wait until the operation has ended.")
+    var wait = false
+    @Flag(help: "Do it: without this nothing is changed.")
+    var yes = false
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        guard yes else {
+            throw DevError("offboard ends all work of tenant \(tenant) for good; say --yes if that is meant")
+        }
+        try await ManagerOperations.run(
+            "offboard", tenant, reason: reason, deadline: deadline, wait: wait, connection.endpoint())
+    }
+}
+
+struct SuspendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "suspend", abstract: "Ends a tenant's Work Manager until `oms resume`.")
+
+    @Argument var tenant: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws { try await ManagerOperations.tell("suspend", tenant, [:], connection.endpoint()) }
+}
+
+struct ResumeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Gives a suspended tenant its Work Manager back.")
+
+    @Argument var tenant: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws { try await ManagerOperations.tell("resume", tenant, [:], connection.endpoint()) }
+}
+
+/// `oms operation abort|retry|force`: the verbs about what is under way.
+struct OperationCommand: AsyncParsableCommand {
+    enum Verb: String, ExpressibleByArgument, CaseIterable { case abort, retry, force }
+
+    static let configuration = CommandConfiguration(
+        commandName: "operation",
+        abstract: "Aborts, retries or forces the operation under way on a tenant's Work Manager.",
+        discussion: """
+            abort takes a drain back (jobs that were stopped stay stopped). retry begins the present step again and gives \
+            a drain its time anew. force vouches for the end of a process that cannot be proven (proof: strict).
+            """)
+
+    @Argument(help: "abort, retry or force.")
+    var verb: Verb
+    @Argument var tenant: String
+    @Option(help: "With retry: seconds that the drain may take.")
+    var deadline: Int?
+    @Option(help: "With force: how you know that the Work Manager's process has ended; kept with the operation.")
+    var evidence: String?
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if verb == .force, evidence?.isEmpty ?? true {
+            throw ValidationError("force needs --evidence: how do you know that the process has ended?")
+        }
+    }
+
+    func run() async throws {
+        var more: [String: JSONValue] = [:]
+        if let deadline { more["deadline_s"] = .int(Int64(deadline)) }
+        if let evidence { more["evidence"] = .string(evidence) }
+        try await ManagerOperations.tell("operation.\(verb.rawValue)", tenant, more, connection.endpoint())
+    }
+}
+
+/// `oms fleet drain|undrain FLEET`.
+struct FleetDrainCommand: AsyncParsableCommand {
+    enum Verb: String, ExpressibleByArgument, CaseIterable { case drain, undrain }
+
+    static let configuration = CommandConfiguration(
+        commandName: "fleet", abstract: "Moves all tenants off a fleet, or lets it take tenants again.")
+
+    @Argument(help: "drain or undrain.")
+    var verb: Verb
+    @Argument var fleet: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        let params: [String: JSONValue] = ["fleet": .string(fleet)]
+        _ = try await OperatorClient.with(connection.endpoint()) {
+            try await $0.command("fleet.\(verb.rawValue)", params)
+        }
+        print(
+            "fleet/\(fleet) \(verb == .drain ? "is being emptied; 'oms get operations' shows how far" : "takes tenants")"
+        )
+    }
+}
+
+enum ManagerOperations {
+    static func tell(
+        _ method: String, _ tenant: String, _ more: [String: JSONValue], _ endpoint: BusEndpoint
+    ) async throws {
+        guard TenantID(tenant) != nil else { throw DevError("'\(tenant)' is no tenant's name; \(nameRule)") }
+        let params = more.merging(["tenant": .string(tenant)]) { $1 }
+        let answer = try await OperatorClient.with(endpoint) { try await $0.command(method, params) }
+        print(text(answer) ?? "tenant/\(tenant) \(method)")
+    }
+
+    static func run(
+        _ method: String, _ tenant: String, reason: String?, deadline: Int?, wait: Bool, _ endpoint: BusEndpoint
+    ) async throws {
+        var more: [String: JSONValue] = [:]
+        if let reason { more["reason"] = .string(reason) }
+        if let deadline { more["deadline_s"] = .int(Int64(deadline)) }
+        guard wait else { return try await tell(method, tenant, more, endpoint) }
+        // Listen first: the end may come soon.
+        let bus = try await BusConnection.open(endpoint, kinds: [.event])
+        try await tell(method, tenant, more, endpoint)
+        for await case .message(let message, _) in bus.events {
+            guard case .event(let event) = message.payload, event.tenant?.text == tenant else { continue }
+            print(event.text)
+            guard event.kind == "operation.done" || event.kind == "operation.aborted" || event.kind == "tenant.removed"
+            else { continue }
+            await bus.close()
+            if event.kind == "operation.aborted" { throw ExitCode.failure }
+            return
+        }
+        throw DevError("the connection to the broker was lost; 'oms get operations' shows how far it is")
+    }
+
+    private static func text(_ answer: JSONValue) -> String? {
+        guard let id = answer["operation"]?.stringValue, let phase = answer["phase"]?.stringValue,
+            let kind = answer["kind"]?.stringValue
+        else { return nil }
+        return "operation \(id): \(kind), \(phase)"
+    }
+}
