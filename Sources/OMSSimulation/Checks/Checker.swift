@@ -52,13 +52,6 @@ struct Checker {
     mutating func fleetReports(_ node: Node, _ report: Fleet.Report, at now: SimTime) {
         switch report {
         case .started(let tenant, let epoch, _, _):
-            let others = living.filter { $0.key.tenant == tenant && $0.key.fleet != node.index && $0.value < epoch }
-            if let other = others.min(by: { $0.value < $1.value }) {
-                violated(
-                    .twoManagers, at: now,
-                    "epoch \(epoch) of \(tenant) begins on \(node.id), epoch \(other.value) lives on "
-                        + "\(setting.nodes[other.key.fleet].id)")
-            }
             living[HostKey(fleet: node.index, tenant: tenant)] = epoch
             begun[tenant] = max(begun[tenant] ?? 0, epoch)
         case .ended(let tenant, let epoch, _):

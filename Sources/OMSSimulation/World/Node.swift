@@ -39,6 +39,7 @@ final class Node {
     var fuse: (effects: Int, fault: Int)?
 
     // Gateway
+    var attached: Set<ProviderID> = []
     var ledger = SimLedger()
     var ledgerQueue: [LedgerWrite] = []
     var held: [HeldBatch] = []

@@ -103,8 +103,7 @@ extension World {
             switch effect {
             case .publish(let message): publish(node, message)
             case .store(let ticket, let request): store(node, ticket, request)
-            // No two processes have one name here.
-            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
+            case .superseded(let boot): superseded(node, by: boot)
             }
         }
     }
@@ -121,10 +120,11 @@ extension World {
             case .publish(let message): publish(node, message)
             case .subscribe(let tenant): subscribe(node, ShellSubscriptions.workManager(tenant), tenant)
             case .unsubscribe(let tenant): unsubscribe(node, ShellSubscriptions.workManager(tenant))
-            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
+            case .superseded(let boot): superseded(node, by: boot)
             case .report(let report):
                 trace.note(now, "fleet", node) { "\(report)" }
                 checker.fleetReports(node, report, at: now)
+                if case .started(let tenant, let epoch, _, _) = report { checkSuccession(tenant, epoch) }
             }
         }
     }
@@ -200,8 +200,11 @@ extension World {
             case .subscribe(let provider): subscribe(node, [.commandsForProvider(provider)], nil)
             case .unsubscribe(let provider): unsubscribe(node, [.commandsForProvider(provider)])
             case .record: break  // was taken out before
-            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
-            case .report(let report): trace.note(now, "gateway", node) { "\(report)" }
+            case .superseded(let boot): superseded(node, by: boot)
+            case .report(let report):
+                trace.note(now, "gateway", node) { "\(report)" }
+                if case .attached(let provider) = report { node.attached.insert(provider) }
+                if case .detached(let provider) = report { node.attached.remove(provider) }
             }
         }
     }
