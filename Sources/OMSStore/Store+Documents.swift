@@ -47,6 +47,14 @@ extension Store {
         try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
         snapshot.nodes = try nodes(database)
+        let attachments = try database.query(
+            "SELECT provider, gateway FROM oms.provider_status WHERE gateway IS NOT NULL")
+        for row in attachments.rows {
+            guard let provider = row["provider"].flatMap({ ProviderID($0) }),
+                let gateway = row["gateway"].flatMap({ NodeID($0) })
+            else { continue }
+            snapshot.attachments[provider] = gateway
+        }
         return snapshot
     }
 

@@ -15,7 +15,8 @@ struct Checker {
     /// Work Managers that live, whether anybody hears of them or not.
     private var living: [HostKey: Int] = [:]
     private var executions: [ExecutionKey: Int] = [:]
-    var executed: Set<JobID> = []
+    /// Jobs that were executed, and the provider's memory that knew them last.
+    var executed: [JobID: Int] = [:]
 
     struct DoorKey: Hashable {
         var gateway: Int
@@ -96,7 +97,7 @@ struct Checker {
     }
 
     mutating func executed(_ execution: SimProvider.Execution, at provider: ProviderID) {
-        executed.insert(execution.job)
+        executed[execution.job] = execution.memory
         let key = ExecutionKey(job: execution.job, provider: provider, memory: execution.memory)
         executions[key, default: 0] += 1
         if executions[key] == 2 {

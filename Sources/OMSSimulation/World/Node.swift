@@ -87,6 +87,7 @@ final class Node {
         case stored(ticket: Int, StoreReply)
         case answer(call: Int, latency: Int, ProviderAnswer)
         case recorded(batch: Int, failure: String?)
+        case unrecorded([LedgerEntry])
         case wake
         // What a stop interrupted.
         case rest([Registry.Effect])

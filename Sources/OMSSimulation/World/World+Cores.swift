@@ -74,6 +74,7 @@ extension World {
         case .disconnected: return .disconnected
         case .message(let message): return .received(message)
         case .answer(let call, let latency, let answer): return .answer(call: call, latency: latency, answer)
+        case .unrecorded(let entries): return .unrecorded(entries)
         case .wake: return .wake
         default: return nil
         }
@@ -175,6 +176,10 @@ extension World {
             node.held.removeFirst()
             node.firstHeld += 1
             carryOut(node, batch.effects, failure: batch.failure)
+            if batch.failure != nil {
+                let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
+                feed(node, .unrecorded(entries))
+            }
         }
     }
 
@@ -187,7 +192,8 @@ extension World {
                 return
             }
             switch effect {
-            case .publish(let message): publish(node, message)
+            case .publish(let message):
+                if failure == nil || options.mutants.contains(.promisesUnwritten) { publish(node, message) }
             case .call(let call):
                 if let failure, case .submit = call.kind {
                     scheduler.add(
