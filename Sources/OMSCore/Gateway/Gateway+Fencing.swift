@@ -175,7 +175,19 @@ extension Gateway {
     }
 
     mutating func giveUpProviders(at now: Moment) {
-        guard let since = cutOffSince, now.monotonic - since >= timing.holdMilliseconds, !doors.isEmpty else { return }
+        guard let since = cutOffSince, now.monotonic - since >= timing.holdMilliseconds else { return }
+        giveUp()
+    }
+
+    /// Providers are asked for their status every few seconds: with providers and without an event for the hold time, this
+    /// process was stopped. They may be another gateway's by now, whatever this one has not heard yet.
+    mutating func noticeStop(at now: Moment) {
+        defer { lastHandled = now.monotonic }
+        guard let lastHandled, now.monotonic - lastHandled >= timing.holdMilliseconds else { return }
+        giveUp()
+    }
+
+    private mutating func giveUp() {
         for provider in doors.keys.sorted() {
             doors[provider] = nil
             effects.append(.unsubscribe(provider))

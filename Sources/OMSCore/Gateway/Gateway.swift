@@ -66,6 +66,8 @@ package struct Gateway: Sendable {
     var generator: SplitMix64
     /// Any message may be lost, these too: retained state is said again now and then (monotonic).
     var nextAnnouncement: Int64 = .max
+    /// When anything was last handled (monotonic).
+    var lastHandled: Int64?
     var effects: [Effect] = []
 
     static let maxEnded = 20_000
@@ -103,6 +105,7 @@ package struct Gateway: Sendable {
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        noticeStop(at: now)
         switch event {
         case .connected:
             cutOffSince = nil
