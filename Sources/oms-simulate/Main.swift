@@ -26,7 +26,8 @@ struct Simulate: ParsableCommand {
             options.recordsTrace = true
             let outcome = Simulation.run(seed: replay, options)
             for line in outcome.trace { print(line) }
-            print(outcome.violation.map { "\($0)" } ?? "no violation", outcome.traceHash, outcome.events, outcome.figures)
+            print(
+                outcome.violation.map { "\($0)" } ?? "no violation", outcome.traceHash, outcome.events, outcome.figures)
             return
         }
         var counts: [String: Int] = [:]

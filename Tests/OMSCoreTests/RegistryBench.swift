@@ -83,7 +83,7 @@ struct RegistryBench {
     private mutating func answer(_ request: StoreRequest) -> StoreReply {
         switch request {
         case .load: return .loaded(snapshot)
-        case .apply(let documents, _):
+        case .apply(let documents, _, _):
             return .applied(
                 documents.map {
                     switch $0 {

@@ -84,7 +84,8 @@ package enum Planner {
                     maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
                     outputSource: service.outputSource?.filled(variables),
                     parameters: service.parameters?.filled(variables), providers: able,
-                    merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace))
+                    merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace,
+                    suspended: service.suspended == true ? true : nil))
         }
         return .success(plans)
     }

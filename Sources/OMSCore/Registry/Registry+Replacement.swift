@@ -387,6 +387,7 @@ extension Registry {
         tenants[tenant]?.handedSeq = 0
         tenants[tenant]?.unanswered = 0
         tenants[tenant]?.lastAudit = nil
+        tenants[tenant]?.replacementReason = nil
         clearReason(tenant)
         advance(tenant, .starting, at: now)
         publishEpoch(tenant)

@@ -12,7 +12,7 @@ extension Registry {
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
-        case (.apply(let documents, _), .applied(let applied)):
+        case (.apply(let documents, _, _), .applied(let applied)):
             take(documents, applied, at: now)
             if let client { respond(client, 200, applied) }
         case (.savePlan(let tenant, let config, let explanation), .saved):
@@ -95,6 +95,8 @@ extension Registry {
         }
         scenarios = snapshot.scenarios
         specs = snapshot.tenants
+        overridden = [:]
+        versions = snapshot.versions
         for tenant in specs.keys.sorted() {
             var track = TenantTrack()
             if let stored = snapshot.managers[tenant] {
@@ -135,7 +137,9 @@ extension Registry {
     }
 
     private mutating func take(_ documents: [Document], _ applied: [AppliedDocument], at now: Moment) {
+        overridden = [:]
         for (document, result) in zip(documents, applied) {
+            versions["\(result.kind)/\(result.name)"] = result.version
             switch document {
             case .provider(let id, let spec):
                 if providers[id] == nil {
@@ -146,6 +150,7 @@ extension Registry {
                 }
                 hearEarly(id, at: now)
                 attach(id, at: now)
+                settleHealth(id, at: now)
             case .scenario(let id, let spec): scenarios[id] = spec
             case .tenant(let id, let spec):
                 specs[id] = spec

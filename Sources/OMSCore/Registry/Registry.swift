@@ -24,6 +24,7 @@ package struct Registry: Sendable {
     let since: Timestamp
     /// Seconds between heartbeats.
     let heartbeatSeconds: Int
+    let patience: ProviderPatience
 
     var isLoaded = false
     /// Another registry is active on the database: this one listens and says nothing.
@@ -32,6 +33,10 @@ package struct Registry: Sendable {
     var planFrom: Int64 = .max
     var providers: [ProviderID: ProviderTrack] = [:]
     var scenarios: [ScenarioID: ScenarioSpec] = [:]
+    /// Scenarios with the overrides of one tenant in them, for tenants that have some; made when first needed.
+    var overridden: [TenantID: [ScenarioID: ScenarioSpec]] = [:]
+    /// `Tenant/men` -> version, for optimistic changes.
+    var versions: [String: Int] = [:]
     var specs: [TenantID: TenantSpec] = [:]
     var tenants: [TenantID: TenantTrack] = [:]
     /// Retained state of providers that arrived before the database was read.
@@ -66,19 +71,22 @@ package struct Registry: Sendable {
         case audit
         case tenant(TenantID)
         case provider(ProviderID)
+        case health(ProviderID)
         case gateway(NodeID)
         case operation(TenantID)
     }
 
     static let settleMilliseconds: Int64 = 1_000
     static let resendMilliseconds: Int64 = 3_000
-    /// A provider that is unwell for less than this changes no plan.
-    static let unwellMilliseconds: Int64 = 30_000
     static let maxPending = 10_000
     static let maxEarly = 10_000
     static let maxObservations = 1_000
 
-    package init(id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, at now: Moment) {
+    package init(
+        id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, patience: ProviderPatience = .init(),
+        at now: Moment
+    ) {
+        self.patience = patience
         self.id = id
         self.boot = boot
         self.release = release
@@ -137,6 +145,7 @@ package struct Registry: Sendable {
             case .audit: sendAudits(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
+            case .health(let provider): settleHealth(provider, at: now)
             case .gateway(let gateway): attendGateway(gateway, at: now)
             case .operation(let tenant): saveOperation(tenant)
             }
@@ -221,19 +230,20 @@ package struct Registry: Sendable {
             // Retained from before a move, or from a gateway that missed that the provider was taken from it.
             return detachStray(provider, health.gateway)
         }
-        let wasUsable = isUsable(known, at: now)
         let well = health.status == .pass || health.status == .warn
         providers[provider]?.health = health
         providers[provider]?.unwellSince = well ? nil : known.unwellSince ?? now.monotonic
+        providers[provider]?.wellSince = well ? known.wellSince ?? now.monotonic : nil
+        // One that was never well has nothing to be patient for.
+        if known.health == nil { providers[provider]?.isOut = !well }
         observe(.health(provider, health))
         if known.health?.status != health.status {
             announce(
                 "provider.\(health.status.rawValue)", nil,
                 "provider \(provider) is \(health.status.rawValue)"
                     + (health.error.map { ": \($0.detail ?? $0.type)" } ?? ""))
-            timers.set(.provider(provider), well ? nil : now.monotonic + Self.unwellMilliseconds)
         }
-        if let track = providers[provider], isUsable(track, at: now) != wasUsable { replanSoon(at: now) }
+        settleHealth(provider, at: now)
     }
 
     /// Takes over what was heard of a provider before it was known here.
@@ -241,11 +251,6 @@ package struct Registry: Sendable {
         guard let heard = early.removeValue(forKey: provider) else { return }
         if let catalog = heard.catalog { see(catalog, of: provider, at: now) }
         if let health = heard.health { see(health, of: provider, at: now) }
-    }
-
-    func isUsable(_ track: ProviderTrack, at now: Moment) -> Bool {
-        guard track.catalog != nil, track.health != nil else { return false }
-        return track.unwellSince.map { now.monotonic - $0 < Self.unwellMilliseconds } ?? true
     }
 
     // MARK: - Small helpers of all extensions

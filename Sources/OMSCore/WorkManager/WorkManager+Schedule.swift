@@ -6,6 +6,15 @@ extension WorkManager {
     mutating func fireWhatIsDue(at now: Moment) {
         for plan in config.services {
             let subject = "service/\(plan.id)"
+            if plan.suspended == true {
+                explain(
+                    subject, "suspended",
+                    "the service is suspended; 'oms resume \(tenant)/service/\(plan.id)' starts it again",
+                    at: now)
+                continue
+            } else if reasons[subject]?.code == "suspended" {
+                clearReason(subject, at: now)
+            }
             if journal.isFull {
                 explain(
                     subject, "journal-full",

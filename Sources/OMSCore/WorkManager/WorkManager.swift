@@ -134,7 +134,7 @@ package struct WorkManager: Sendable {
             return max(next, now.monotonic + 1)
         }
         for plan in config.services {
-            guard let frequency = plan.frequency else { continue }
+            guard let frequency = plan.frequency, plan.suspended != true else { continue }
             let tick = Schedule.next(
                 frequency, anchor: plan.anchor,
                 offset: Schedule.offset(frequency, tenant: tenant, service: plan.id),

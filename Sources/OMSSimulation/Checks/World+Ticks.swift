@@ -17,7 +17,8 @@ extension World {
             if due != expected {
                 checker.violated(
                     .tickLost, at: now,
-                    "\(key.tenant) \(key.service): a tick at \(due) (\(tick.outcome.rawValue)), expected at \(expected)")
+                    "\(key.tenant) \(key.service): a tick at \(due) (\(tick.outcome.rawValue)), expected at \(expected)"
+                )
             }
             expected = due.advanced(byMilliseconds: period * Int64(tick.count ?? 1))
         }
@@ -25,7 +26,8 @@ extension World {
             .advanced(bySeconds: -Self.patienceSeconds)
         if expected < late, nodes.allSatisfy({ $0.wallOffset >= 0 }) {
             checker.violated(
-                .tickLost, at: now, "\(key.tenant) \(key.service): no tick since \(expected), it is "
+                .tickLost, at: now,
+                "\(key.tenant) \(key.service): no tick since \(expected), it is "
                     + SimClock.wall(now, offset: 0).description)
         }
     }

@@ -29,13 +29,15 @@ extension Payload {
         case .wmControl(let control): "\(control.command.rawValue) epoch \(control.epoch) boot \(control.boot)"
         case .wmAck(let ack): "\(ack.command.rawValue) \(ack.phase.rawValue) epoch \(ack.epoch)"
         case .heartbeat(let beat): "beat \(beat.beat) epoch \(beat.epoch) ack \(beat.ackSeq)"
-        case .wmStatus(let status): "beat \(status.beat) epoch \(status.epoch) seq \(status.seq) open \(status.jobs.count)"
+        case .wmStatus(let status):
+            "beat \(status.beat) epoch \(status.epoch) seq \(status.seq) open \(status.jobs.count)"
         case .wmEpoch(let epoch): "epoch \(epoch.epoch) on \(epoch.fleet)"
         case .wmState(let state): "\(state.state.rawValue) epoch \(state.epoch)"
         case .journal(let journal): "epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .committed(let committed): "epoch \(committed.epoch) ack \(committed.ackSeq)"
         case .jobCommand(let command): "\(command.command.rawValue) \(command.job) epoch \(command.epoch)"
-        case .jobEvent(let event): "\(event.job) \(event.state.rawValue) epoch \(event.epoch) \(event.error?.slug ?? "")"
+        case .jobEvent(let event):
+            "\(event.job) \(event.state.rawValue) epoch \(event.epoch) \(event.error?.slug ?? "")"
         case .health(let health): "\(health.status.rawValue) circuit \(health.circuit.rawValue)"
         case .gatewayControl(let control): "\(control.command.rawValue) \(control)".prefix(160).description
         case .gatewayAck(let ack): "\(ack)".prefix(160).description

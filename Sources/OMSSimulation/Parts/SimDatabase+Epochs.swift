@@ -10,7 +10,9 @@ extension SimDatabase {
         var rows = epochs[tenant] ?? []
         let number = rows.last?.epoch ?? 0
         if number == expected, let last = rows.indices.last {
-            guard rows[last].ended == nil else { return Self.conflict("epoch \(expected) of \(tenant) has ended already") }
+            guard rows[last].ended == nil else {
+                return Self.conflict("epoch \(expected) of \(tenant) has ended already")
+            }
             rows[last].fleet = fleet
             rows[last].boot = boot
             epochs[tenant] = rows

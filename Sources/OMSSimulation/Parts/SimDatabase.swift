@@ -96,7 +96,7 @@ struct SimDatabase {
     mutating func transact(_ request: StoreRequest) -> StoreReply {
         switch request {
         case .load: return .loaded(load())
-        case .apply(let documents, _): return .applied(documents.map { apply($0) })
+        case .apply(let documents, _, _): return .applied(documents.map { apply($0) })
         case .savePlan(let tenant, let config, _):
             savePlan(tenant, config)
             return .saved

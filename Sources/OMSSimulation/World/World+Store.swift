@@ -110,12 +110,13 @@ extension StoreRequest {
     var summary: String {
         switch self {
         case .load: "load"
-        case .apply(let documents, _): "apply \(documents.count)"
+        case .apply(let documents, _, _): "apply \(documents.count)"
         case .savePlan(let tenant, let config, _): "plan \(tenant) generation \(config.generation)"
         case .openEpoch(let tenant, let expected, let fleet, _, _, let reason):
             "epoch \(expected) of \(tenant) on \(fleet): \(reason)"
         case .beginOperation(let operation): "begin \(operation.kind.rawValue) of \(operation.tenant)"
-        case .saveOperation(let operation): "\(operation.kind.rawValue) of \(operation.tenant): \(operation.phase.rawValue)"
+        case .saveOperation(let operation):
+            "\(operation.kind.rawValue) of \(operation.tenant): \(operation.phase.rawValue)"
         case .openJobs(let tenant): "open jobs of \(tenant)"
         case .closeEpoch(let closing):
             "close epoch \(closing.epoch) of \(closing.tenant), \(closing.swept.count) swept, "
