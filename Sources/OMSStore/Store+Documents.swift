@@ -44,8 +44,18 @@ extension Store {
                 boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
                 config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
         }
+        // A registry that begins explains anew: what the one before could not take back would stand for ever.
+        try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
         snapshot.nodes = try nodes(database)
+        let attachments = try database.query(
+            "SELECT provider, gateway FROM oms.provider_status WHERE gateway IS NOT NULL")
+        for row in attachments.rows {
+            guard let provider = row["provider"].flatMap({ ProviderID($0) }),
+                let gateway = row["gateway"].flatMap({ NodeID($0) })
+            else { continue }
+            snapshot.attachments[provider] = gateway
+        }
         return snapshot
     }
 

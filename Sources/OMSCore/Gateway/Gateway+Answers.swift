@@ -63,8 +63,6 @@ extension Gateway {
         guard var job = jobs[request.id] else { return }
         job.inFlight = nil
         job.lastHeard = now.monotonic
-        // Its intent is not on disk: the next try has to write it again.
-        if case .failed(.notSent, .ledger, _) = answer { job.isRecorded = false }
         switch SubmitOutcome(answer, request: request) {
         case .accepted(let report):
             doors[job.provider]?.succeeded()

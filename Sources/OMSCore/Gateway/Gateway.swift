@@ -9,6 +9,8 @@ package struct Gateway: Sendable {
         /// The broker cannot be reached any more.
         case disconnected
         case received(Message)
+        /// These could not be written, and nothing of their batch was said or submitted.
+        case unrecorded([LedgerEntry])
         case answer(call: Int, latency: Int, ProviderAnswer)
         case wake
     }
@@ -19,7 +21,8 @@ package struct Gateway: Sendable {
         /// Hear the job commands of an attached provider.
         case subscribe(ProviderID)
         case unsubscribe(ProviderID)
-        /// To be on disk before any other effect of the same batch, if it is blocking.
+        /// To be on disk before any other effect of the same batch, if it is blocking. If it cannot be written, nothing
+        /// of the batch is published or submitted, and `unrecorded` says so.
         case record(LedgerEntry)
         /// A newer process has this name: this one must end.
         case superseded(boot: Int64)
@@ -49,6 +52,8 @@ package struct Gateway: Sendable {
     var jobTimers = TimerQueue<JobID>()
     /// Per tenant the only epoch whose commands count; it only rises.
     var fences: [TenantID: Int] = [:]
+    /// Fences that are not on disk: written before anything rests on them.
+    var unwrittenFences: Set<TenantID> = []
     /// Seals that wait for the end of a call.
     var awaitedSeals: [TenantID: Int] = [:]
     var sweeps: [TenantID: SweepTrack] = [:]
@@ -61,6 +66,8 @@ package struct Gateway: Sendable {
     var generator: SplitMix64
     /// Any message may be lost, these too: retained state is said again now and then (monotonic).
     var nextAnnouncement: Int64 = .max
+    /// When anything was last handled (monotonic).
+    var lastHandled: Int64?
     var effects: [Effect] = []
 
     static let maxEnded = 20_000
@@ -98,12 +105,14 @@ package struct Gateway: Sendable {
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        noticeStop(at: now)
         switch event {
         case .connected:
             cutOffSince = nil
             announce(at: now)
         case .disconnected: disconnected(at: now)
         case .received(let message): received(message, at: now)
+        case .unrecorded(let entries): unrecorded(entries)
         case .answer(let call, let latency, let answer): answered(call, latency, answer, at: now)
         case .wake:
             if now.monotonic >= nextAnnouncement { announce(at: now) }

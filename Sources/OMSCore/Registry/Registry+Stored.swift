@@ -90,6 +90,8 @@ extension Registry {
         loadNodes(snapshot.nodes, at: now)
         for (id, (spec, version)) in snapshot.providers {
             providers[id] = ProviderTrack(spec: spec, version: version)
+            // It stays where it was: two gateways for one provider would each follow the other's jobs.
+            providers[id]?.gateway = snapshot.attachments[id]
         }
         scenarios = snapshot.scenarios
         specs = snapshot.tenants

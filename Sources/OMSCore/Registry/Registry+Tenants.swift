@@ -248,6 +248,9 @@ extension Registry {
             explain(tenant, "refused", "fleet \(ack.fleet) refused: \(ack.error?.detail ?? "no reason")", at: now)
             // A newer epoch there, another process, or no such Work Manager: begin again with a new epoch, unhurried.
             tenants[tenant]?.phase = .idle
+            // An operation that led here has done its part: its epoch has ended. Left open, it would keep the next from
+            // being begun.
+            if let operation = track.operation, operation.epoch < track.epoch { finish(tenant, .done, at: now) }
             timers.set(.tenant(tenant), now.monotonic + 1_000)
         case (.drain, _): drainAcknowledged(tenant, ack, at: now)
         default: break

@@ -228,7 +228,10 @@ package struct Registry: Sendable {
             if early.count < Self.maxEarly { early[provider, default: .init()].health = health }
             return
         }
-        detachStray(provider, health.gateway)
+        if let owner = known.gateway, owner != health.gateway {
+            // Retained from before a move, or from a gateway that missed that the provider was taken from it.
+            return detachStray(provider, health.gateway)
+        }
         let well = health.status == .pass || health.status == .warn
         providers[provider]?.health = health
         providers[provider]?.unwellSince = well ? nil : known.unwellSince ?? now.monotonic

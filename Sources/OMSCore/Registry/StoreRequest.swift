@@ -62,14 +62,17 @@ package struct Snapshot: Hashable, Sendable {
     /// Operations that have not ended.
     package var operations: [ManagerOperation]
     package var nodes: [StoredNode]
+    /// Where each provider was attached when it was last seen.
+    package var attachments: [ProviderID: NodeID]
     /// `Kind/name` -> version of every document.
     package var versions: [String: Int] = [:]
 
     package init(
         providers: [ProviderID: (ProviderSpec, Int)] = [:], scenarios: [ScenarioID: ScenarioSpec] = [:],
         tenants: [TenantID: TenantSpec] = [:], managers: [TenantID: StoredManager] = [:],
-        operations: [ManagerOperation] = [], nodes: [StoredNode] = []
+        operations: [ManagerOperation] = [], nodes: [StoredNode] = [], attachments: [ProviderID: NodeID] = [:]
     ) {
+        self.attachments = attachments
         self.operations = operations
         self.nodes = nodes
         self.providers = providers

@@ -4,8 +4,12 @@ package enum Invariant: String, CaseIterable, Sendable {
     case doorFallsBack = "P1-door"
     /// No submit or stop of a lower epoch leaves any gateway once a Work Manager of a higher one has begun.
     case oldEpochActs = "P1-epoch"
-    /// No Work Manager begins while an older one of the tenant lives that is not fenced everywhere.
-    case twoManagers = "P2"
+    /// A Work Manager begins only after the epoch before has its end and its receipt.
+    case noReceipt = "P2-receipt"
+    /// It begins only after every gateway that may act for the tenant refuses the epoch before.
+    case notSealed = "P2-seal"
+    /// Nothing of an older epoch works at a provider without being in a row or in a receipt.
+    case unaccounted = "P2-jobs"
     /// A provider begins the work of a job id once (as far as its own memory reaches).
     case executedTwice = "P3"
     /// Before a submit leaves, its intent is on the gateway's disk.

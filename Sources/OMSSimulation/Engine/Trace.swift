@@ -47,6 +47,7 @@ extension Node.Input {
         case .answer(let call, _, _): UInt64(call) << 16 | 5
         case .recorded(let batch, _): UInt64(batch) << 16 | 6
         case .wake: 7
+        case .unrecorded: 9
         case .rest, .restOfFleet, .restOfGateway: 8
         }
     }
@@ -61,6 +62,7 @@ extension Node.Input {
         case .answer(let call, _, let answer): "answer \(call) \(answer.summary)"
         case .recorded(_, let failure): "recorded \(failure ?? "")"
         case .wake: "wake"
+        case .unrecorded: "unrecorded"
         case .rest, .restOfFleet, .restOfGateway: "goes on in the middle"
         }
     }

@@ -4,7 +4,8 @@ import OMSProtocol
 
 /// `Store+Documents.swift` and `Store+Observations.swift`.
 extension SimDatabase {
-    func load() -> Snapshot {
+    mutating func load() -> Snapshot {
+        for tenant in reasons.keys { reasons[tenant]?["tenant"] = nil }
         var snapshot = Snapshot()
         snapshot.providers = providers
         snapshot.scenarios = scenarios.mapValues(\.0)
@@ -16,6 +17,7 @@ extension SimDatabase {
                 boot: last?.boot ?? 0, ackSeq: last?.ackSeq ?? 0, config: manager.config)
         }
         snapshot.operations = openOperations
+        snapshot.attachments = attachments
         snapshot.nodes = nodes.values.sorted { ($0.role.rawValue, $0.node) < ($1.role.rawValue, $1.node) }
         return snapshot
     }
@@ -60,7 +62,8 @@ extension SimDatabase {
             let key = NodeKey(role: role, node: node)
             nodes[key] = StoredNode(
                 role: role, node: node, presence: presence, isDraining: nodes[key]?.isDraining ?? false)
-        case .health, .catalog, .status: break
+        case .health(let provider, let health): attachments[provider] = health.gateway
+        case .catalog, .status: break
         }
     }
 }

@@ -70,7 +70,7 @@ extension SimDatabase {
     ) {
         let key = EpochKey(tenant: tenant, epoch: epoch)
         guard receipts[key] == nil else { return }
-        var receipt = Receipt(isGraceful: isGraceful)
+        var receipt = Receipt(isGraceful: isGraceful, isRecovery: since == nil)
         for (id, job) in jobs where job.tenant == tenant {
             guard let finished = job.record.finished else {
                 receipt.jobs[id] = quarantined[id] == nil ? "adopted" : "quarantined"

@@ -38,6 +38,8 @@ struct SimDatabase {
     /// How each job of an epoch ended: `adopted` and `quarantined` are left to the next.
     struct Receipt {
         var isGraceful: Bool
+        /// Written when the next epoch was opened, without an operation: its process had died.
+        var isRecovery = false
         var jobs: [JobID: String] = [:]
     }
 
@@ -83,6 +85,7 @@ struct SimDatabase {
     /// Jobs whose end nobody could confirm, and why.
     var quarantined: [JobID: String] = [:]
     var nodes: [NodeKey: StoredNode] = [:]
+    var attachments: [ProviderID: NodeID] = [:]
 
     var changes: [Change] = []
     /// Mutants: rules of the SQL that are left out.

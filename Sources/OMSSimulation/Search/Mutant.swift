@@ -11,6 +11,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case volatileIntent = "volatile-intent"
     /// Effects do not wait for the disk.
     case effectsBeforeLedger = "effects-before-ledger"
+    /// What the disk refused is published all the same.
+    case promisesUnwritten = "promises-unwritten"
     /// A provider executes what it gets, as often as it gets it.
     case providerRunsTwice = "provider-not-idempotent"
     /// A provider forgets a stop that overtook its submit.

@@ -12,7 +12,7 @@ package struct SimulationOptions: Sendable {
 
     package init() {}
 
-    package static let standard: Set<Invariant> = Set(Invariant.allCases).subtracting([.oldEpochActs, .twoManagers])
+    package static let standard: Set<Invariant> = Set(Invariant.allCases)
 }
 
 package struct Outcome: Sendable {

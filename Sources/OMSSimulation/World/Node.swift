@@ -39,6 +39,7 @@ final class Node {
     var fuse: (effects: Int, fault: Int)?
 
     // Gateway
+    var attached: Set<ProviderID> = []
     var ledger = SimLedger()
     var ledgerQueue: [LedgerWrite] = []
     var held: [HeldBatch] = []
@@ -86,6 +87,7 @@ final class Node {
         case stored(ticket: Int, StoreReply)
         case answer(call: Int, latency: Int, ProviderAnswer)
         case recorded(batch: Int, failure: String?)
+        case unrecorded([LedgerEntry])
         case wake
         // What a stop interrupted.
         case rest([Registry.Effect])

@@ -74,6 +74,7 @@ extension World {
         case .disconnected: return .disconnected
         case .message(let message): return .received(message)
         case .answer(let call, let latency, let answer): return .answer(call: call, latency: latency, answer)
+        case .unrecorded(let entries): return .unrecorded(entries)
         case .wake: return .wake
         default: return nil
         }
@@ -103,8 +104,7 @@ extension World {
             switch effect {
             case .publish(let message): publish(node, message)
             case .store(let ticket, let request): store(node, ticket, request)
-            // No two processes have one name here.
-            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
+            case .superseded(let boot): superseded(node, by: boot)
             }
         }
     }
@@ -121,10 +121,11 @@ extension World {
             case .publish(let message): publish(node, message)
             case .subscribe(let tenant): subscribe(node, ShellSubscriptions.workManager(tenant), tenant)
             case .unsubscribe(let tenant): unsubscribe(node, ShellSubscriptions.workManager(tenant))
-            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
+            case .superseded(let boot): superseded(node, by: boot)
             case .report(let report):
                 trace.note(now, "fleet", node) { "\(report)" }
                 checker.fleetReports(node, report, at: now)
+                if case .started(let tenant, let epoch, _, _) = report { checkSuccession(tenant, epoch) }
             }
         }
     }
@@ -175,6 +176,10 @@ extension World {
             node.held.removeFirst()
             node.firstHeld += 1
             carryOut(node, batch.effects, failure: batch.failure)
+            if batch.failure != nil {
+                let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
+                feed(node, .unrecorded(entries))
+            }
         }
     }
 
@@ -187,7 +192,8 @@ extension World {
                 return
             }
             switch effect {
-            case .publish(let message): publish(node, message)
+            case .publish(let message):
+                if failure == nil || options.mutants.contains(.promisesUnwritten) { publish(node, message) }
             case .call(let call):
                 if let failure, case .submit = call.kind {
                     scheduler.add(
@@ -200,8 +206,11 @@ extension World {
             case .subscribe(let provider): subscribe(node, [.commandsForProvider(provider)], nil)
             case .unsubscribe(let provider): unsubscribe(node, [.commandsForProvider(provider)])
             case .record: break  // was taken out before
-            case .superseded(let boot): trace.note(now, "superseded", node) { "by \(boot)" }
-            case .report(let report): trace.note(now, "gateway", node) { "\(report)" }
+            case .superseded(let boot): superseded(node, by: boot)
+            case .report(let report):
+                trace.note(now, "gateway", node) { "\(report)" }
+                if case .attached(let provider) = report { node.attached.insert(provider) }
+                if case .detached(let provider) = report { node.attached.remove(provider) }
             }
         }
     }

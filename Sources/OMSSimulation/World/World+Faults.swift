@@ -89,10 +89,9 @@ extension World {
         node.partitionedUntil = max(node.partitionedUntil, now + time)
         scheduler.add(.heal(node.index), at: node.partitionedUntil)
         guard let connection = node.connection else { return }
-        // The broker gives up after one and a half keep-alives, the client after two, or much later if only its
-        // sending side is dead.
+        // The broker gives up after one and a half keep-alives of 10 s, the client after one or two.
         scheduler.add(.brokerDrops(connection: connection, onlyIfSilent: true), at: now + 15 * SimClock.second)
-        let patience = wire.pick([20, 20, 60]) * SimClock.second
+        let patience = wire.pick([10, 20, 20]) * SimClock.second
         if time > patience { scheduler.add(.clientNotices(connection: connection), at: now + patience) }
     }
 

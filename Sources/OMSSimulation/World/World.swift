@@ -147,7 +147,9 @@ final class World {
         node.wanted = .max
         node.scheduled = .max
         let moment = moment(node)
-        node.boot = moment.wall.milliseconds
+        // Fleets and gateways count their incarnations in a folder of their own; the registry has the wall clock alone.
+        node.boot = node.role == .registry ? moment.wall.milliseconds : max(node.boot + 1, moment.wall.milliseconds)
+        node.attached = []
         trace.note(now, "start", node) { "boot \(node.boot)" }
         switch node.role {
         case .registry:
@@ -182,6 +184,13 @@ final class World {
             let notices = silently ? 15 * SimClock.second : wire.int(1...80) * SimClock.millisecond
             scheduler.add(.brokerDrops(connection: connection, onlyIfSilent: false), at: now + notices)
         }
+    }
+
+    /// It sees a newer process under its own name and ends; its supervisor starts it again.
+    func superseded(_ node: Node, by boot: Int64) {
+        trace.note(now, "superseded", node) { "by \(boot)" }
+        kill(node, silently: false)
+        scheduler.add(.start(node.index), at: now + wire.int(1_000...5_000) * SimClock.millisecond)
     }
 
     /// A process that says goodbye and leaves.
