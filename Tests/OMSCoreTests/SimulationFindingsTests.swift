@@ -35,7 +35,7 @@ struct SimulationFindingsTests {
     func endWithFallenRevision() throws {
         var bench = GatewayBench()
         bench.command(.submit, jobID(1))
-        bench.answer(try #require(bench.take()), 201, .job(bench.job(jobID(1), .running, revision: 5)))
+        bench.answer(try bench.taken(), 201, .job(bench.job(jobID(1), .running, revision: 5)))
         bench.gateway.apply(
             bench.job(jobID(1), .succeeded, revision: 3), to: try #require(bench.gateway.jobs[jobID(1)]), at: at(10))
         #expect(bench.gateway.jobs[jobID(1)]?.state == .succeeded)
