@@ -137,7 +137,9 @@ extension WorkManager {
                 note(JournalEntry(job: run.record(of: next, at: now)), at: now)
             }
             runs[id] = run
-            if run.latest.allSatisfy({ run.jobs[$0].state.isTerminal }) { finish(id, at: now) }
+            if run.latest.allSatisfy({ run.jobs[$0].state.isTerminal || run.jobs[$0].isAbandoned }) {
+                finish(id, at: now)
+            }
         }
         if runs[id]?.isClosed == true { forget(id) }
     }
@@ -187,6 +189,30 @@ extension WorkManager {
         publish(.serviceResult(tenant, run.plan.id), .result(result))
         if services[run.plan.id]?.openRun == id { services[run.plan.id]?.openRun = nil }
         if run.isClosed { forget(id) }
+    }
+
+    /// After a change of the plan: runs do not wait until their deadline for a provider that is away and that the plan in
+    /// force does not count on. Its job is stopped when it can be, and looked after until it has ended.
+    mutating func abandonLost(at now: Moment) {
+        for id in runs.keys.sorted() {
+            guard var run = runs[id], !run.finished, let plan = config.service(run.plan.id) else { continue }
+            var isChanged = false
+            for index in run.jobs.indices
+            where !run.jobs[index].state.isTerminal && !run.jobs[index].isAbandoned
+                && usable[run.jobs[index].choice.provider] == false
+                && !plan.providers.contains(where: { $0.provider == run.jobs[index].choice.provider })
+            {
+                run.jobs[index].isAbandoned = true
+                run.jobs[index].wantsStop = true
+                run.jobs[index].stopReason = "its provider was lost and is not in the plan any more"
+                run.jobs[index].lastAsked = nil
+                run.jobs[index].notBefore = 0
+                isChanged = true
+            }
+            guard isChanged else { continue }
+            runs[id] = run
+            settle(id, at: now)
+        }
     }
 
     private mutating func forget(_ id: RunID) {

@@ -62,3 +62,13 @@ extension DevEnvironment {
             ] + (provider.recommendMethod.map { ["--recommend-method", $0] } ?? []))
     }
 }
+
+extension DevEnvironment {
+    /// Starts one of the example's providers again, at the port that it had.
+    package func startProvider(_ name: String, port: Int) async throws {
+        guard let provider = ReferenceProvider.all.first(where: { $0.name == name }) else {
+            throw DevError("the example has no provider '\(name)'")
+        }
+        try await supervisor.start(try reference(provider, port: port, example: try Self.example(options)))
+    }
+}
