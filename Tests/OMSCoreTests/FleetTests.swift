@@ -110,6 +110,17 @@ struct FleetTests {
         #expect(fleet.hosted.isEmpty)
     }
 
+    @Test("a newer process under its name ends it; a goodbye of one does not")
+    func superseded() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        func see(_ state: Presence.State) -> [Fleet.Effect] {
+            let other = Presence(state: state, boot: 4, since: at(0).wall, release: "t", protocols: [1])
+            return fleet.receive(.received(Message(.fleetPresence("f1"), .presence(other))), at: at(0))
+        }
+        #expect(see(.offline).isEmpty)
+        #expect(see(.online) == [.superseded(boot: 4)])
+    }
+
     @Test("says that it is there when an old will claims otherwise")
     func birth() {
         var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))

@@ -275,7 +275,9 @@ struct RegistryTests {
                 "/documents/0/spec/scenarios/0", "/documents/1/spec/services/a/providers/only/0",
             ])
         #expect(
-            !bench.requests.contains { if case .apply(let documents, _) = $0 { documents.count == 2 } else { false } })
+            !bench.requests.contains {
+                if case .apply(let documents, _, _) = $0 { documents.count == 2 } else { false }
+            })
         bench.feed(
             .received(Message(.command, .request(ClientRequest(id: "z", client: "c", method: "explode", params: [:])))))
         #expect(bench.responses().last?.status == 400)

@@ -12,10 +12,9 @@ package struct OMSCommand: AsyncParsableCommand {
             """,
         subcommands: [
             DevCommand.self, ApplyCommand.self, StatusCommand.self, GetCommand.self, WhyCommand.self, WatchCommand.self,
-            ResultCommand.self, NextCommand.self, RunCommand.self, ReplaceCommand.self, SuspendCommand.self,
-            ResumeCommand.self, OffboardCommand.self, OperationCommand.self, FleetDrainCommand.self,
-            ProviderCommand.self,
-            ContractCommand.self,
+            ResultCommand.self, NextCommand.self, RunCommand.self, PlanCommand.self, RollbackCommand.self,
+            ExplainCommand.self, ReplaceCommand.self, SuspendCommand.self, ResumeCommand.self, OffboardCommand.self,
+            OperationCommand.self, FleetDrainCommand.self, ProviderCommand.self, ContractCommand.self,
         ])
 
     package init() {}

@@ -22,7 +22,7 @@ enum ServiceReader {
             providers: reader.child("providers").map(policy), merge: reader.child("merge").map(MergeReader.merge),
             maxAttempts: reader.int("max_attempts", in: 1...20),
             deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000),
-            onReplace: reader.choice("on_replace", ReplaceAction.self))
+            onReplace: reader.choice("on_replace", ReplaceAction.self), suspended: reader.bool("suspended"))
         ScheduleReader.overlap(&reader, &spec)
         reader.finish()
         if spec.merge == nil || spec.merge?.strategy == .first, spec.providers?.use == .all {

@@ -17,6 +17,8 @@ package struct Fleet: Sendable {
         /// Subscribe to what a hosted Work Manager hears: heartbeat, committed, epoch, job events.
         case subscribe(TenantID)
         case unsubscribe(TenantID)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
         /// For the log.
         case report(Report)
     }
@@ -42,6 +44,8 @@ package struct Fleet: Sendable {
     /// The bootstrap command that a starting Work Manager has to acknowledge.
     private var starting: [TenantID: WMControl] = [:]
     private var health: [ProviderID: Health] = [:]
+    /// Any message may be lost, this one too: it is said again now and then (monotonic).
+    private var nextAnnouncement: Int64 = .max
     /// The highest epoch of a tenant that has ended in this process: it never begins here again.
     private var tombstones: [TenantID: Tombstone] = [:]
     /// The drain that is to be acknowledged.
@@ -53,6 +57,8 @@ package struct Fleet: Sendable {
         var lastSeq: Int?
     }
     private var effects: [Effect] = []
+
+    static let announceMilliseconds: Int64 = 30_000
 
     package init(id: NodeID, boot: Int64, release: String, suspect: TenantID? = nil, at now: Moment) {
         self.suspect = suspect
@@ -69,13 +75,14 @@ package struct Fleet: Sendable {
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
         switch event {
         case .connected:
-            effects.append(.publish(Message(.fleetPresence(id), .presence(presence(.online)))))
+            announce(at: now)
             for tenant in managers.keys.sorted() { tell(tenant, .connected, at: now) }
             // A connection that broke before the answer to `.subscribe` brings the subscription back by itself.
             for tenant in starting.keys.sorted() { subscribed(tenant, at: now) }
         case .received(let message): received(message, at: now)
         case .subscribed(let tenant): subscribed(tenant, at: now)
         case .wake:
+            if now.monotonic >= nextAnnouncement { announce(at: now) }
             for tenant in timers.popDue(now.monotonic) { tell(tenant, .wake, at: now) }
         }
         defer { effects.removeAll(keepingCapacity: true) }
@@ -83,7 +90,12 @@ package struct Fleet: Sendable {
     }
 
     package mutating func nextWake(at now: Moment) -> Int64 {
-        max(now.monotonic + 1, min(timers.next() ?? .max, now.monotonic + 60_000))
+        max(now.monotonic + 1, min(timers.next() ?? .max, nextAnnouncement, now.monotonic + 60_000))
+    }
+
+    private mutating func announce(at now: Moment) {
+        effects.append(.publish(Message(.fleetPresence(id), .presence(presence(.online)))))
+        nextAnnouncement = now.monotonic + Self.announceMilliseconds
     }
 
     /// Hosted Work Managers by tenant, for the log and tests.
@@ -107,7 +119,11 @@ package struct Fleet: Sendable {
         case (.providerHealth(let provider), .removed): health[provider] = nil
         case (.fleetPresence(id), .presence(let presence)):
             // An old will, or the goodbye of an earlier process, must not stand against us.
-            if presence.boot <= boot, presence.state != .online {
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != .online {
                 effects.append(.publish(Message(.fleetPresence(id), .presence(self.presence(.online)))))
             }
         default: break

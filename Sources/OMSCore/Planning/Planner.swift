@@ -33,7 +33,7 @@ package enum Planner {
     ) -> PlanOutcome {
         if spec.suspended == true {
             return .unsatisfied(
-                code: "suspended", text: "the tenant is suspended; set suspended: false and apply again")
+                code: "suspended", text: "the tenant is suspended; 'oms resume \(tenant)' starts it again")
         }
         var obstacles: [String] = []
         for id in spec.scenarios {
@@ -84,7 +84,8 @@ package enum Planner {
                 maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
                 outputSource: service.outputSource?.filled(variables),
                 parameters: service.parameters?.filled(variables), providers: able,
-                merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace)
+                merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace,
+                suspended: service.suspended == true ? true : nil)
             plan.overlap = service.overlap
             plan.queueLimit = service.queueLimit
             plan.catchUpSeconds = service.catchUpSeconds

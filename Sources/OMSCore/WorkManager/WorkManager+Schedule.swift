@@ -9,6 +9,16 @@ import OMSProtocol
 extension WorkManager {
     mutating func fireWhatIsDue(at now: Moment) {
         for plan in config.services {
+            let subject = "service/\(plan.id)"
+            if plan.suspended == true {
+                explain(
+                    subject, "suspended",
+                    "the service is suspended; 'oms resume \(tenant)/service/\(plan.id)' starts it again",
+                    at: now)
+                continue
+            } else if reasons[subject]?.code == "suspended" {
+                clearReason(subject, at: now)
+            }
             if journal.isFull {
                 explain(
                     "service/\(plan.id)", "journal-full",
@@ -112,7 +122,7 @@ extension WorkManager {
     /// The next moment at which a tick becomes due.
     func nextTick(at now: Moment) -> Timestamp? {
         config.services.compactMap { plan -> Timestamp? in
-            guard let track = services[plan.id], let next = track.nextTick else { return nil }
+            guard plan.suspended != true, let track = services[plan.id], let next = track.nextTick else { return nil }
             // What is due already waits for an event; the tick after it may stand for it.
             return next > now.wall ? next : track.timetable?.next(after: now.wall)?.due
         }.min()

@@ -41,13 +41,15 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     package var merge: MergeRule
     /// Absent: `stop`.
     package var onReplace: ReplaceAction?
+    package var suspended: Bool?
 
     package init(
         id: ServiceID, type: ServiceType, frequency: Frequency? = nil, after: [ServiceID], anchor: Timestamp,
         timeoutSeconds: Int, deadlineSeconds: Int, maxAttempts: Int, dataSource: DataLocation? = nil,
         outputSource: DataLocation? = nil, parameters: JSONValue? = nil, providers: [ProviderChoice], merge: MergeRule,
-        onReplace: ReplaceAction? = nil
+        onReplace: ReplaceAction? = nil, suspended: Bool? = nil
     ) {
+        self.suspended = suspended
         self.onReplace = onReplace
         self.id = id
         self.type = type
@@ -65,7 +67,7 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, type, frequency, after, anchor, earlier, overlap, parameters, providers, merge
+        case id, type, frequency, after, anchor, earlier, overlap, parameters, providers, merge, suspended
         case queueLimit = "queue_limit"
         case catchUpSeconds = "catch_up_s"
         case timeoutSeconds = "timeout_s"
