@@ -126,7 +126,8 @@ let package = Package(
 
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSModel", "OMSProtocol"], exclude: ["Golden"]),
-        .testTarget(name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),
+        .testTarget(
+            name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"], exclude: ["Cron"]),
         .testTarget(
             name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
         .testTarget(

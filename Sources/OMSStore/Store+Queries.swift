@@ -25,6 +25,9 @@ extension Store {
         SELECT * FROM report.result WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
         ORDER BY tenant, service LIMIT $3::int
         """,
+        "configs": """
+        SELECT tenant, generation, config FROM oms.manager WHERE tenant = $1 AND $2::text IS NULL LIMIT $3::int
+        """,
         "why": """
         SELECT * FROM report.why WHERE ($1::text IS NULL OR tenant = $1)
           AND ($2::text IS NULL OR subject = 'service/' || $2) ORDER BY tenant, subject LIMIT $3::int

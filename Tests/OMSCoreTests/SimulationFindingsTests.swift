@@ -11,7 +11,9 @@ struct SimulationFindingsTests {
     func intentAgain() throws {
         var bench = GatewayBench()
         bench.command(.submit, jobID(1))
-        bench.fail(try bench.taken(), .notSent, .ledger)
+        let call = try bench.taken()
+        bench.feed(.unrecorded(bench.records))
+        bench.fail(call, .notSent, .ledger)
         bench.records = []
         bench.pass(2_000)
         #expect(bench.take() != nil)
@@ -35,7 +37,7 @@ struct SimulationFindingsTests {
     func endWithFallenRevision() throws {
         var bench = GatewayBench()
         bench.command(.submit, jobID(1))
-        bench.answer(try #require(bench.take()), 201, .job(bench.job(jobID(1), .running, revision: 5)))
+        bench.answer(try bench.taken(), 201, .job(bench.job(jobID(1), .running, revision: 5)))
         bench.gateway.apply(
             bench.job(jobID(1), .succeeded, revision: 3), to: try #require(bench.gateway.jobs[jobID(1)]), at: at(10))
         #expect(bench.gateway.jobs[jobID(1)]?.state == .succeeded)

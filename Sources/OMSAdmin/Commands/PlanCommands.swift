@@ -111,9 +111,9 @@ struct ChangeRequest {
 
     static func preview(
         _ values: [JSONValue], _ endpoint: BusEndpoint, _ sentence: ([FieldError]) -> String
-    ) async throws -> Preview {
+    ) async throws -> ChangePreview {
         do {
-            return Preview(
+            return ChangePreview(
                 value: try await OperatorClient.with(endpoint) {
                     try await $0.query("plan", ["documents": .array(values)])
                 })
@@ -137,7 +137,7 @@ struct ChangeRequest {
         }
     }
 
-    private static func confirm(_ preview: Preview) throws {
+    private static func confirm(_ preview: ChangePreview) throws {
         print(preview.text)
         guard isatty(STDIN_FILENO) == 1 else {
             throw DevError(
@@ -152,7 +152,7 @@ struct ChangeRequest {
 }
 
 /// The registry's answer to `plan`.
-struct Preview: Sendable {
+struct ChangePreview: Sendable {
     var value: JSONValue
 
     var isDestructive: Bool { value["destructive"]?.boolValue ?? false }
@@ -175,7 +175,7 @@ struct Preview: Sendable {
 }
 
 extension DeclaredDocuments {
-    func preview(over endpoint: BusEndpoint) async throws -> Preview {
+    func preview(over endpoint: BusEndpoint) async throws -> ChangePreview {
         try await ChangeRequest.preview(values, endpoint, sentence)
     }
 }

@@ -139,7 +139,7 @@ struct FieldReader {
 }
 
 /// Levenshtein distance, for "did you mean".
-private func editDistance(_ a: String, _ b: String) -> Int {
+func editDistance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a.utf8.prefix(64)), Array(b.utf8.prefix(64)))
     var row = Array(0...b.count)
     for (i, x) in a.enumerated() {

@@ -179,6 +179,11 @@ package struct Fleet: Sendable {
             tell(tenant, .reconfigure(config), at: now)
             acknowledge(control, tenant, .done)
             effects.append(.report(.reconfigured(tenant, generation: config.generation)))
+        case .trigger:
+            guard let trigger = control.trigger, current?.epoch == control.epoch, starting[tenant] == nil else {
+                return reject(control, tenant, "no Work Manager of epoch \(control.epoch) works here yet")
+            }
+            tell(tenant, .trigger(trigger), at: now)
         case .drain:
             guard let current, current.epoch == control.epoch else {
                 // Its bootstrap never came, or is still on its way: it must not begin any more.
@@ -232,6 +237,7 @@ package struct Fleet: Sendable {
             switch effect {
             case .publish(let message): effects.append(.publish(message))
             case .fenced(let epoch): newer = epoch
+            case .answered(let trigger, let problem): answer(trigger, tenant, problem)
             case .draining(let remaining):
                 if let control = draining[tenant] { acknowledge(control, tenant, .progress, remaining: remaining) }
             case .drained(let lastSeq): drained = lastSeq
@@ -271,6 +277,19 @@ package struct Fleet: Sendable {
     private mutating func reject(_ control: WMControl, _ tenant: TenantID, _ why: String) {
         acknowledge(control, tenant, .rejected, Problem(.staleEpoch, why))
         effects.append(.report(.refused(tenant, why: why)))
+    }
+
+    /// The acknowledgement of a wish carries its id, whoever sent it how often.
+    private mutating func answer(_ trigger: RunTrigger, _ tenant: TenantID, _ problem: Problem?) {
+        guard let manager = managers[tenant] else { return }
+        effects.append(
+            .publish(
+                Message(
+                    .wmAck(tenant),
+                    .wmAck(
+                        WMAck(
+                            id: trigger.id, command: .trigger, phase: problem == nil ? .done : .rejected,
+                            epoch: manager.epoch, generation: manager.config.generation, fleet: id, error: problem)))))
     }
 
     private mutating func acknowledge(

@@ -70,6 +70,6 @@ package struct PlanChange: Hashable, Sendable {
     private static func differences(_ a: ServicePlan, _ b: ServicePlan) -> [String] {
         if a == b { return [] }
         let (a, b) = (JSONValue(encoding: a).objectValue ?? [:], JSONValue(encoding: b).objectValue ?? [:])
-        return Set(a.keys).union(b.keys).filter { a[$0] != b[$0] && $0 != "anchor" }.sorted()
+        return Set(a.keys).union(b.keys).filter { a[$0] != b[$0] && $0 != "anchor" && $0 != "earlier" }.sorted()
     }
 }

@@ -24,6 +24,7 @@ extension Registry {
         switch request.method {
         case "apply": apply(request, at: now)
         case "verification": saveVerification(request)
+        case "run": trigger(request, at: now)
         case _ where Self.operatorMethods.contains(request.method): operate(request, at: now)
         default:
             respond(
@@ -31,7 +32,7 @@ extension Registry {
                 Problem(
                     .badRequest,
                     "field method: '\(request.method)' is no command; known: "
-                        + (["apply", "verification"] + Self.operatorMethods).joined(separator: ", "),
+                        + (["apply", "run", "verification"] + Self.operatorMethods).joined(separator: ", "),
                     status: 400))
         }
     }

@@ -97,7 +97,7 @@ extension Registry {
         guard let spec = specs[tenant], let track = tenants[tenant] else { return nil }
         let runs = track.phase != .idle
         switch Planner.plan(
-            tenant, spec, scenarios: scenarios(of: tenant), providers: views, anchors: track.anchors, now: now.wall)
+            tenant, spec, scenarios: scenarios(of: tenant), providers: views, previous: track.config, now: now.wall)
         {
         case .unsatisfied(let code, let text):
             if code == "suspended" {

@@ -24,7 +24,7 @@ extension Registry {
     private mutating func plan(_ tenant: TenantID, _ views: [ProviderID: ProviderView], at now: Moment) {
         guard let spec = specs[tenant], let track = tenants[tenant], !track.isSavingPlan else { return }
         switch Planner.plan(
-            tenant, spec, scenarios: scenarios(of: tenant), providers: views, anchors: track.anchors, now: now.wall)
+            tenant, spec, scenarios: scenarios(of: tenant), providers: views, previous: track.config, now: now.wall)
         {
         case .unsatisfied(let code, let text):
             // What runs goes on: a lesser plan is better than none, and a suspension is a shutdown of its own.
@@ -226,6 +226,7 @@ extension Registry {
     }
 
     mutating func acknowledged(_ tenant: TenantID, _ ack: WMAck, at now: Moment) {
+        if ack.command == .trigger { return triggered(ack) }
         guard let track = tenants[tenant], ack.epoch == track.epoch, ack.fleet == track.fleet else { return }
         tenants[tenant]?.lastHeard = now.monotonic
         switch (ack.command, ack.phase) {

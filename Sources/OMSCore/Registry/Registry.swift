@@ -49,6 +49,8 @@ package struct Registry: Sendable {
     var pending: [Int: StoreRequest] = [:]
     /// Who waits for the answer to a stored request.
     var waiting: [Int: ClientRequest] = [:]
+    /// Wishes for a run that their Work Manager has not answered yet, by their id.
+    var wishes: [String: (request: ClientRequest, at: Int64)] = [:]
     var nextTicket = 1
     var nextCommand = 1
     var timers = TimerQueue<TimerKey>()

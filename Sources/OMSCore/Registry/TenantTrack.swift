@@ -70,9 +70,6 @@ struct TenantTrack: Sendable {
     var handedSeq = 0
 
     var generation: Int { config?.generation ?? 0 }
-    var anchors: [ServiceID: Timestamp] {
-        Dictionary((config?.services ?? []).map { ($0.id, $0.anchor) }) { first, _ in first }
-    }
 
     /// What a seal must name before anything newer may begin, and what a returning gateway must have heard.
     var sealedEpoch: Int {

@@ -126,6 +126,12 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     package var frequency: Frequency?
     /// Runs when each of these services has succeeded again. Excludes `frequency`.
     package var after: [ServiceID]?
+    /// A tick while the run before has not ended. Default `skip`.
+    package var overlap: OverlapPolicy?
+    /// With `queue-all`: how many ticks may wait. Default 100.
+    package var queueLimit: Int?
+    /// A tick that could not be fired for longer than this is superseded. Default: the newest is always fired.
+    package var catchUpSeconds: Int?
     package var timeoutSeconds: Int?
     package var dataSource: DataLocation?
     package var outputSource: DataLocation?
@@ -163,7 +169,9 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case type, frequency, after, parameters, providers, merge, suspended
+        case type, frequency, after, overlap, parameters, providers, merge, suspended
+        case queueLimit = "queue_limit"
+        case catchUpSeconds = "catch_up_s"
         case timeoutSeconds = "timeout_s"
         case dataSource = "data_source"
         case outputSource = "output_source"
