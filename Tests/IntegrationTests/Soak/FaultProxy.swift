@@ -51,7 +51,11 @@ final class FaultProxy: Sendable {
         let (orders, wake, strikes) = (orders, wake, strikes)
         Thread.detachNewThread {
             let core = ProxyCore(wake: wake) { link in strikes.withLock { $0[link, default: 0] += 1 } }
-            while core.turn({ orders.withLock { let taken = $0; $0 = []; return taken } }) {}
+            while core.turn({
+                orders.withLock {
+                    let taken = $0; $0 = []; return taken
+                }
+            }) {}
         }
     }
 
@@ -135,7 +139,11 @@ private final class ProxyCore {
                     var events: Int32 = 0
                     if !from.hasEnded, from.size < 1 << 18, !link.fault.stalls(toServer: isClient) { events |= POLLIN }
                     if let first = to.pieces.first, !link.fault.stalls(toServer: !isClient) {
-                        if first.due <= MonotonicClock.milliseconds { events |= POLLOUT } else { next = min(next, first.due) }
+                        if first.due <= MonotonicClock.milliseconds {
+                            events |= POLLOUT
+                        } else {
+                            next = min(next, first.due)
+                        }
                     }
                     // Without interest not even a hang-up may be seen, or the loop would spin on it.
                     let descriptor = events == 0 ? -1 : isClient ? pair.client : pair.server

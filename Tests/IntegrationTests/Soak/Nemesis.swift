@@ -51,7 +51,7 @@ struct Nemesis: Sendable {
     private func ask(
         _ arguments: [String], _ report: Locked<Report>, _ done: @Sendable (inout Report) -> Void = { _ in }
     ) async throws {
-        let finished = try await world.tell(arguments)
+        let finished = try await world.environment.tell(arguments)
         report.withLock { report in
             if finished.status == 0 {
                 done(&report)
@@ -83,9 +83,9 @@ struct Nemesis: Sendable {
             world.proxy.set(SoakPlan.databaseLink(target), .none)
         }
         for provider in world.providers { provider.set([]) }
-        try await world.insist(["fleet", "undrain", "fleet-1"])
-        try await world.insist(["fleet", "undrain", "fleet-2"])
-        for tenant in SoakWorld.tenants { try await world.insist(["resume", tenant]) }
+        try await world.environment.insist(["fleet", "undrain", "fleet-1"])
+        try await world.environment.insist(["fleet", "undrain", "fleet-2"])
+        for tenant in SoakWorld.tenants { try await world.environment.insist(["resume", tenant]) }
     }
 }
 

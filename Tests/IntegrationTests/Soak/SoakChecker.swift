@@ -182,7 +182,9 @@ struct SoakChecker {
                 }
                 if row.provider != name { violations.append("\(job) ran at \(name), its row says \(row.provider)") }
                 if let end = ends[job] {
-                    if end != row.state { violations.append("\(job) ended \(end) at \(name), its row says \(row.state)") }
+                    if end != row.state {
+                        violations.append("\(job) ended \(end) at \(name), its row says \(row.state)")
+                    }
                 } else {
                     violations.append("\(job) has not ended at \(name), its row says \(row.state)")
                 }

@@ -43,70 +43,30 @@ struct SoakWorld: Sendable {
 
     /// - Parameter isOver: no service fires any more, what is open goes on.
     func documents(isOver: Bool) -> String {
-        var text = ""
-        for (index, provider) in providers.enumerated() {
-            text += """
-                kind: Provider
-                name: sp-\(index + 1)
-                spec: {base_url: "\(provider.url)", poll_s: 1, max_running: 20}
-                ---
-
-                """
-        }
-        func service(_ name: String, every: Int, _ milliseconds: Int, _ action: String, _ providers: String) -> String {
-            "    \(name): {type: count, frequency: {every_s: \(isOver ? 864_000 : every)}, timeout_s: 20, "
-                + "deadline_s: 60, on_replace: \(action), parameters: {duration_ms: \(milliseconds)}, "
-                + "providers: {use: one, only: [\(providers)]}}\n"
-        }
-        func after(_ name: String, _ upstream: String, _ action: String, _ providers: String) -> String {
-            "    \(name): {type: count, after: [\(upstream)], timeout_s: 20, deadline_s: 60, on_replace: \(action), "
-                + "parameters: {duration_ms: 200}, providers: {use: one, only: [\(providers)]}}\n"
-        }
-        text += "kind: Scenario\nname: early\nspec:\n  services:\n"
-        text += service("stopped", every: 3, 900, "stop", "sp-1")
-        text += service("adopted", every: 4, 2_500, "adopt", "sp-2")
-        text += service("awaited", every: 5, 3_000, "wait", "sp-3, sp-1")
-        text += after("chained", "stopped, adopted", "stop", "sp-3")
-        text += "---\nkind: Scenario\nname: late\nspec:\n  services:\n"
-        text += service("awaited", every: 3, 400, "wait", "sp-2")
-        text += service("adopted", every: 5, 1_500, "adopt", "sp-3, sp-2")
-        text += service("stopped", every: 2, 250, "stop", "sp-1")
-        text += after("chained", "awaited", "adopt", "sp-1")
+        func every(_ seconds: Int) -> String { "frequency: {every_s: \(isOver ? 864_000 : seconds)}" }
+        var text = Documents.providers(providers)
+        text += Documents.scenario(
+            "early",
+            [
+                Documents.service("stopped", every(3), 900, "stop", "sp-1"),
+                Documents.service("adopted", every(4), 2_500, "adopt", "sp-2"),
+                Documents.service("awaited", every(5), 3_000, "wait", "sp-3, sp-1"),
+                Documents.service("chained", "after: [stopped, adopted]", 200, "stop", "sp-3"),
+            ])
+        text += Documents.scenario(
+            "late",
+            [
+                Documents.service("awaited", every(3), 400, "wait", "sp-2"),
+                Documents.service("adopted", every(5), 1_500, "adopt", "sp-3, sp-2"),
+                Documents.service("stopped", every(2), 250, "stop", "sp-1"),
+                Documents.service("chained", "after: [awaited]", 200, "adopt", "sp-1"),
+            ])
         for (index, tenant) in Self.tenants.enumerated() {
-            let scenario = index % 2 == 0 ? "early" : "late"
             // Some are moved by force within the length of a pause, some wait.
-            let patience = index % 3 == 0 ? 30 : 5
-            text += """
-                ---
-                kind: Tenant
-                name: \(tenant)
-                spec: {scenarios: [\(scenario)], replace_after_s: \(patience)}
-
-                """
+            text += Documents.tenant(tenant, index % 2 == 0 ? "early" : "late", replaceAfter: index % 3 == 0 ? 30 : 5)
         }
         return text
     }
 
-    /// Tells the registry, again and again until it has heard: the operator too has to do with the faults.
-    func insist(_ arguments: [String], seconds: Int = 60) async throws {
-        let deadline = MonotonicClock.milliseconds + Int64(seconds) * 1000
-        var words = ""
-        while MonotonicClock.milliseconds < deadline {
-            let finished = try await tell(arguments)
-            if finished.status == 0 { return }
-            words = finished.errors
-        }
-        throw DevError("'oms \(arguments.joined(separator: " "))' did not work within \(seconds) s: \(words)")
-    }
-
-    func tell(_ arguments: [String]) async throws -> Finished {
-        try await run(
-            Place.binaries + "/oms", arguments, environment: environment.operatorVariables, deadline: 30)
-    }
-
-    func apply(isOver: Bool) async throws {
-        let file = environment.folder.file("soak-\(isOver ? "over" : "begin").yaml")
-        try documents(isOver: isOver).write(toFile: file, atomically: true, encoding: .utf8)
-        try await insist(["apply", "-f", file])
-    }
+    func apply(isOver: Bool) async throws { try await environment.apply(documents(isOver: isOver)) }
 }
