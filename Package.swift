@@ -26,6 +26,7 @@ let package = Package(
         .executable(name: "sp-gateway", targets: ["sp-gateway"]),
         .executable(name: "oms", targets: ["oms"]),
         .executable(name: "reference-sp", targets: ["reference-sp"]),
+        .executable(name: "oms-simulate", targets: ["oms-simulate"]),
         .library(name: "OMSRuntime", targets: ["OMSRuntime"]),  // for Tests/Sanitizer
     ],
     dependencies: [
@@ -95,6 +96,10 @@ let package = Package(
             ]
         ),
 
+        // The cores in a simulated world (docs/simulation.md)
+        .target(name: "OMSSimulation", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),
+        .executableTarget(name: "oms-simulate", dependencies: ["OMSSimulation", argumentParser]),
+
         .executableTarget(name: "oms-registry", dependencies: ["RegistryService", argumentParser]),
         .executableTarget(name: "wm-fleet", dependencies: ["FleetService", argumentParser]),
         .executableTarget(name: "sp-gateway", dependencies: ["GatewayService", argumentParser]),
@@ -121,12 +126,14 @@ let package = Package(
 
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSModel", "OMSProtocol"], exclude: ["Golden"]),
-        .testTarget(name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),
+        .testTarget(
+            name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"], exclude: ["Cron"]),
         .testTarget(
             name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
         .testTarget(
             name: "ReferenceProviderTests",
             dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
+        .testTarget(name: "SimulationTests", dependencies: ["OMSSimulation"], resources: [.copy("failed-seeds.txt")]),
         .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSDev", "OMSModel", "OMSProtocol"]),
         .testTarget(
             name: "IntegrationTests",

@@ -78,6 +78,7 @@ package actor FleetShell {
                 bus?.assumeIsolated { $0.subscribe(filters) }
             case .unsubscribe(let tenant):
                 bus?.assumeIsolated { $0.unsubscribe(Self.subscriptions(of: tenant).map(\.filter)) }
+            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             case .report(let report): log(report)
             }
         }

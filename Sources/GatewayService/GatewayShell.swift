@@ -130,6 +130,10 @@ package actor GatewayShell {
             held.removeFirst()
             firstHeld += 1
             carryOut(batch.effects, failure: batch.failure)
+            if batch.failure != nil {
+                let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
+                perform(core.receive(.unrecorded(entries), at: ServiceHost.now))
+            }
         }
     }
 
@@ -137,7 +141,9 @@ package actor GatewayShell {
         for effect in effects {
             observer?(effect)
             switch effect {
-            case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
+            case .publish(let message):
+                // What is not on disk is not promised to anybody: whoever asked asks again.
+                if failure == nil { bus?.assumeIsolated { $0.publish(message) } }
             case .call(let call):
                 if let failure, case .submit = call.kind {
                     answered(call, 0, .failed(.notSent, .ledger, failure))
@@ -148,6 +154,7 @@ package actor GatewayShell {
             case .unsubscribe(let provider):
                 bus?.assumeIsolated { $0.unsubscribe([Self.commands(for: provider).filter]) }
             case .record: break  // was taken out before
+            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             case .report(let report): log(report)
             }
         }

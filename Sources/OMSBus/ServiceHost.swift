@@ -37,6 +37,15 @@ package enum ServiceHost {
         Moment(monotonic: MonotonicClock.milliseconds, wall: Timestamp(milliseconds: WallClock.milliseconds))
     }
 
+    /// Two processes under one name would undo each other's work for ever: the older one goes. Its `lost` says nothing
+    /// against the newer one, because of the lower incarnation.
+    package static func superseded(by boot: Int64, _ logger: Logger) -> Never {
+        logger.error(
+            "another process with this --id has started later; this one ends. Give each its own --id",
+            metadata: [LoggingKeys.detail: "incarnation \(boot)"])
+        exit(3)
+    }
+
     /// Prints one sentence and ends the process: for what the operator has to mend before a start makes sense.
     package static func fail(_ name: String, _ error: any Error) -> Never {
         let text = "\(name): \(error)\n"

@@ -12,6 +12,7 @@ extension Store {
             guard let kind = row["kind"], let name = row["name"], let spec = row["spec"],
                 let version = row.int("version")
             else { throw StoreError(description: "oms.document has a row without kind, name, version or spec") }
+            snapshot.versions["\(kind)/\(name)"] = Int(version)
             switch kind {
             case "Provider":
                 guard let id = ProviderID(name) else { throw StoreError(description: "provider '\(name)' is no name") }
@@ -43,8 +44,18 @@ extension Store {
                 boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
                 config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
         }
+        // A registry that begins explains anew: what the one before could not take back would stand for ever.
+        try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
         snapshot.nodes = try nodes(database)
+        let attachments = try database.query(
+            "SELECT provider, gateway FROM oms.provider_status WHERE gateway IS NOT NULL")
+        for row in attachments.rows {
+            guard let provider = row["provider"].flatMap({ ProviderID($0) }),
+                let gateway = row["gateway"].flatMap({ NodeID($0) })
+            else { continue }
+            snapshot.attachments[provider] = gateway
+        }
         return snapshot
     }
 
@@ -65,35 +76,58 @@ extension Store {
     }
 
     static func apply(
+        _ database: isolated PostgresConnection, _ documents: [Document], expecting expected: [String: Int],
+        by client: NodeID
+    ) throws -> StoreReply {
+        try database.transaction { database in
+            for (key, version) in expected.sorted(by: { $0.key < $1.key }) {
+                let parts = key.split(separator: "/", maxSplits: 1).map(String.init)
+                let found = try database.query(
+                    "SELECT version FROM oms.document WHERE kind = $1 AND name = $2 FOR UPDATE",
+                    [.text(parts.first ?? ""), .text(parts.last ?? "")])
+                let now = Int(found.rows.first?.int("version") ?? 0)
+                guard now == version else {
+                    return .failed(
+                        Problem(
+                            .conflict,
+                            "\(key) is at version \(now) by now, not \(version): somebody changed it meanwhile; look again "
+                                + "with `oms plan`", status: 409))
+                }
+            }
+            return .applied(try write(database, documents, by: client))
+        }
+    }
+
+    private static func write(
         _ database: isolated PostgresConnection, _ documents: [Document], by client: NodeID
     ) throws -> [AppliedDocument] {
-        try database.transaction { database in
-            try documents.map { document in
-                let (kind, name, spec) = try document.parts()
-                // 1. Write unless it is there already, word for word.
-                let written = try database.query(
-                    """
-                    INSERT INTO oms.document AS d (kind, name, version, spec, changed_by) VALUES ($1, $2, 1, $3::jsonb, $4)
-                    ON CONFLICT (kind, name) DO UPDATE
-                      SET version = d.version + 1, spec = EXCLUDED.spec, changed_at = now(), changed_by = EXCLUDED.changed_by
-                      WHERE d.spec <> EXCLUDED.spec
-                    RETURNING version
-                    """, [.text(kind), .text(name), spec, .text(client.text)])
-                guard let version = written.rows.first?.int("version") else {
-                    let known = try database.query(
-                        "SELECT version FROM oms.document WHERE kind = $1 AND name = $2", [.text(kind), .text(name)])
-                    return AppliedDocument(
-                        kind: kind, name: name, change: .unchanged, version: Int(known.rows.first?.int("version") ?? 0))
-                }
-                // 2. Keep every version, with who made it.
-                try database.query(
-                    """
-                    INSERT INTO oms.document_version (kind, name, version, spec, changed_by)
-                    SELECT kind, name, version, spec, changed_by FROM oms.document WHERE kind = $1 AND name = $2
-                    """, [.text(kind), .text(name)])
+        try documents.map { document in
+            let (kind, name, spec) = try document.parts()
+            // 1. Write unless it is there already, word for word.
+            let written = try database.query(
+                """
+                INSERT INTO oms.document AS d (kind, name, version, spec, changed_by) 
+                    VALUES ($1, $2, (SELECT coalesce(max(version), 0) + 1 FROM oms.document_version
+                      WHERE kind = $1 AND name = $2), $3::jsonb, $4)
+                ON CONFLICT (kind, name) DO UPDATE
+                  SET version = d.version + 1, spec = EXCLUDED.spec, changed_at = now(), changed_by = EXCLUDED.changed_by
+                  WHERE d.spec <> EXCLUDED.spec
+                RETURNING version
+                """, [.text(kind), .text(name), spec, .text(client.text)])
+            guard let version = written.rows.first?.int("version") else {
+                let known = try database.query(
+                    "SELECT version FROM oms.document WHERE kind = $1 AND name = $2", [.text(kind), .text(name)])
                 return AppliedDocument(
-                    kind: kind, name: name, change: version == 1 ? .created : .changed, version: Int(version))
+                    kind: kind, name: name, change: .unchanged, version: Int(known.rows.first?.int("version") ?? 0))
             }
+            // 2. Keep every version, with who made it.
+            try database.query(
+                """
+                INSERT INTO oms.document_version (kind, name, version, spec, changed_by)
+                SELECT kind, name, version, spec, changed_by FROM oms.document WHERE kind = $1 AND name = $2
+                """, [.text(kind), .text(name)])
+            return AppliedDocument(
+                kind: kind, name: name, change: version == 1 ? .created : .changed, version: Int(version))
         }
     }
 

@@ -62,7 +62,8 @@ extension Store {
             """
             SELECT json_build_object(
               'ticks', (SELECT coalesce(json_object_agg(service, oms.rfc3339(due)), '{}') FROM (
-                SELECT service, max(due) AS due FROM oms.tick WHERE tenant = $1 GROUP BY service) t),
+                SELECT service, max(coalesce(through, due)) AS due FROM oms.tick
+                WHERE tenant = $1 AND NOT manual GROUP BY service) t),
               'succeeded', (SELECT coalesce(json_object_agg(service,
                   json_build_object('run', id, 'due', oms.rfc3339(due))), '{}') FROM (
                 SELECT DISTINCT ON (service) service, id, due FROM oms.run

@@ -89,10 +89,10 @@ extension Store {
     private static func insert(_ database: isolated PostgresConnection, ticks: [Rows.Owned<TickRecord>]) throws {
         try database.query(
             """
-            INSERT INTO oms.tick (tenant, service, due, outcome, run_id, reason, count, recorded_at)
-            SELECT tenant, service, due, outcome, run, reason, coalesce(count, 1), time
+            INSERT INTO oms.tick (tenant, service, due, outcome, run_id, reason, count, recorded_at, through, manual)
+            SELECT tenant, service, due, outcome, run, reason, coalesce(count, 1), time, through, coalesce(manual, false)
             FROM json_to_recordset($1::json) AS t(tenant text, service text, due timestamptz, outcome text, run uuid,
-              reason text, count int, time timestamptz)
+              reason text, count int, time timestamptz, through timestamptz, manual boolean)
             ON CONFLICT (tenant, service, due) DO NOTHING
             """, [try Rows.json(ticks)])
     }

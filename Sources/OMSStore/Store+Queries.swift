@@ -25,6 +25,9 @@ extension Store {
         SELECT * FROM report.result WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
         ORDER BY tenant, service LIMIT $3::int
         """,
+        "configs": """
+        SELECT tenant, generation, config FROM oms.manager WHERE tenant = $1 AND $2::text IS NULL LIMIT $3::int
+        """,
         "why": """
         SELECT * FROM report.why WHERE ($1::text IS NULL OR tenant = $1)
           AND ($2::text IS NULL OR subject = 'service/' || $2) ORDER BY tenant, subject LIMIT $3::int
@@ -42,6 +45,11 @@ extension Store {
         "verifications": """
         SELECT provider, verified_at, verified_by, passed, failed_rules FROM report.verification
         WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY verified_at DESC LIMIT $3::int
+        """,
+        "history": """
+        SELECT kind, name, version, changed_at, changed_by, spec FROM report.audit
+        WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)
+        ORDER BY changed_at DESC, kind, name LIMIT $3::int
         """,
         "operations": """
         SELECT operation, tenant, kind, phase, reason, initiator, epoch, remaining, forced, started_at, ended_at, took_s
@@ -77,7 +85,8 @@ extension Store {
         let result = try database.query(
             "SELECT coalesce(json_agg(x), '[]')::text AS rows FROM (\(statement)) x",
             [
-                .optional(request.params["tenant"]?.stringValue), .optional(request.params["service"]?.stringValue),
+                .optional((request.params["tenant"] ?? request.params["kind"])?.stringValue),
+                .optional((request.params["service"] ?? request.params["name"])?.stringValue),
                 .int(limit),
             ])
         let text = result.rows.first?["rows"] ?? "[]"

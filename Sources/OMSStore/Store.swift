@@ -132,7 +132,8 @@ package actor Store {
             return try database.assumeIsolated { database in
                 switch request {
                 case .load: .loaded(try Self.load(database))
-                case .apply(let documents, let client): .applied(try Self.apply(database, documents, by: client))
+                case .apply(let documents, let expected, let client):
+                    try Self.apply(database, documents, expecting: expected, by: client)
                 case .savePlan(let tenant, let config, let explanation):
                     try {
                         try Self.savePlan(database, tenant, config, explanation); return .saved

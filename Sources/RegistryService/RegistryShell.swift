@@ -76,6 +76,7 @@ package actor RegistryShell {
                 }
                 bus?.assumeIsolated { $0.publish(message) }
             case .store(let ticket, let request): store?.submit(ticket, request)
+            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             }
         }
         timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in

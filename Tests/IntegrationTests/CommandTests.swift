@@ -61,17 +61,37 @@ import Testing
             #expect(first.status.isSuccess && first.output.contains("tenant/men created"), "\(first.output)")
             let second = try await oms(apply, environment: variables, deadline: .seconds(30))
             #expect(second.status.isSuccess && second.output.contains("tenant/men unchanged"), "\(second.output)")
+            // The tenant is planned and its Work Manager begins a moment later.
+            var isActive = false
+            for _ in 0..<60 where !isActive {
+                let tenants = try await oms(
+                    ["get", "tenants", "--tenant", "men", "-o", "json"], environment: variables, deadline: .seconds(30))
+                isActive = tenants.output.contains(#""manager_state" : "active""#)
+            }
+            #expect(isActive)
             for (arguments, expected) in [
                 (["status"], "Providers"), (["get", "tenants"], "men"),
                 (["get", "providers", "-o", "json"], "\"alpha\""),
                 (["get", "jobs"], ""), (["get", "runs"], ""), (["get", "results"], ""),
                 (["why", "men/service/recommend"], ""),
+                (["next", "men", "--count", "3"], "harvest-random"),
+                (["next", "men", "--service", "recommend"], "no service of men is due by itself"),
             ] {
                 let answer = try await oms(arguments, environment: variables, deadline: .seconds(30))
                 #expect(
                     answer.status.isSuccess && (expected.isEmpty || answer.output.contains(expected)),
                     "\(arguments): \(answer.output)")
             }
+            // A run is asked for; while the example's own runs are under way it is refused, and the run is named.
+            let wish = try await oms(["run", "men", "harvest-random"], environment: variables, deadline: .seconds(30))
+            #expect(
+                wish.status.isSuccess
+                    ? wish.output.contains("men/harvest-random is running") : wish.output.contains("overlap: run"),
+                "\(wish.output)")
+            let noService = try await oms(["run", "men", "nope"], environment: variables, deadline: .seconds(30))
+            #expect(
+                !noService.status.isSuccess && noService.output.contains("no such service is in force"),
+                "\(noService.output)")
             let unknown = try await oms(["why", "men/recommend"], environment: variables, deadline: .seconds(30))
             #expect(!unknown.status.isSuccess && unknown.output.contains("is neither TENANT nor"), "\(unknown.output)")
 

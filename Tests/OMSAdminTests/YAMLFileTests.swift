@@ -1,3 +1,4 @@
+import Foundation
 import OMSAdmin
 import OMSDev
 import OMSModel
@@ -107,5 +108,17 @@ import Testing
         let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "examples/open-bandit/oms.yaml")
         let documents = try DeclaredDocuments(paths: [path]) { _ in "http://127.0.0.1:1" }
         #expect(documents.parsed.count == 6)
+    }
+
+    /// What the documentation shows can be applied as it stands.
+    @Test(arguments: ["documents.md": 3, "schedules.md": 1])
+    func theDocumentationIsValid(page: String, count: Int) throws {
+        let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "docs/" + page)
+        let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+        let blocks = text.components(separatedBy: "```yaml\n").dropFirst().compactMap {
+            $0.components(separatedBy: "```").first
+        }
+        let files = try blocks.map { try YAMLFile($0, path: page) { _ in "x" } }
+        #expect(try DeclaredDocuments(files: files).parsed.count == count)
     }
 }

@@ -44,6 +44,25 @@ struct FleetTests {
         #expect(fleet.hosted == ["men": 1])
     }
 
+    @Test("passes on a wish for a run and acknowledges it by its id, also when it cannot")
+    func wishes() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        func wish(_ id: String, _ service: ServiceID) -> [WMAck] {
+            var control = WMControl(id: id, command: .trigger, epoch: 1, fleet: "f1", boot: 3, generation: 1)
+            control.trigger = RunTrigger(id: id, service: service, due: at(0).wall)
+            return fleet.receive(.received(Message(.wmControl("men"), .wmControl(control))), at: at(10)).compactMap {
+                if case .publish(let message) = $0, case .wmAck(let ack) = message.payload { ack } else { nil }
+            }
+        }
+        #expect(wish("q0", "harvest").map(\.phase) == [.rejected])
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        _ = fleet.receive(.subscribed("men"), at: at(1))
+        for (id, service) in [("q1", "harvest"), ("q2", "nope")] as [(String, ServiceID)] {
+            let acks = wish(id, service)
+            #expect(acks.map(\.phase) == [.rejected] && acks.map(\.id) == [id] && acks[0].error != nil)
+        }
+    }
+
     @Test("a connection lost before the subscriptions were confirmed leaves no Work Manager waiting for ever")
     func reconnectWhileStarting() {
         var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
@@ -89,6 +108,17 @@ struct FleetTests {
             fleet.receive(.received(Message(.wmEpoch("men"), .wmEpoch(epoch))), at: at(5)).contains(.unsubscribe("men"))
         )
         #expect(fleet.hosted.isEmpty)
+    }
+
+    @Test("a newer process under its name ends it; a goodbye of one does not")
+    func superseded() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        func see(_ state: Presence.State) -> [Fleet.Effect] {
+            let other = Presence(state: state, boot: 4, since: at(0).wall, release: "t", protocols: [1])
+            return fleet.receive(.received(Message(.fleetPresence("f1"), .presence(other))), at: at(0))
+        }
+        #expect(see(.offline).isEmpty)
+        #expect(see(.online) == [.superseded(boot: 4)])
     }
 
     @Test("says that it is there when an old will claims otherwise")

@@ -49,7 +49,7 @@ struct GatewayBench {
                 if case .health(let report) = message.payload { health.append(report) }
                 if case .gatewayAck(let ack) = message.payload { acks.append(ack) }
             case .record(let entry): records.append(entry)
-            case .subscribe, .unsubscribe, .report: break
+            case .subscribe, .unsubscribe, .report, .superseded: break
             }
         }
     }

@@ -218,13 +218,13 @@ struct GatewayTests {
         #expect(bench.events.last?.state == .lost)
     }
 
-    @Test("falling ranks, changed ends and falling revisions change nothing but the provider's health")
+    @Test("falling ranks and falling revisions change nothing but the provider's health")
     func illegal() {
         var bench = GatewayBench()
         bench.answer(submitted(&bench), 201, .job(bench.job(id, .running, revision: 5)))
         let before = bench.events.count
         bench.gateway.apply(bench.job(id, .queued, revision: 6), to: bench.gateway.jobs[id]!, at: at(10))
-        bench.gateway.apply(bench.job(id, .succeeded, revision: 4), to: bench.gateway.jobs[id]!, at: at(10))
+        bench.gateway.apply(bench.job(id, .stopping, revision: 4), to: bench.gateway.jobs[id]!, at: at(10))
         #expect(bench.gateway.jobs[id]?.state == .running)
         bench.feed(.wake)
         #expect(bench.events.count == before)

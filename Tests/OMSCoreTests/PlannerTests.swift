@@ -26,13 +26,14 @@ struct PlannerTests {
     ])
 
     private func plan(
-        _ providers: [ProviderID: ProviderView], spec: TenantSpec? = nil, anchors: [ServiceID: Timestamp] = [:]
+        _ providers: [ProviderID: ProviderView], spec: TenantSpec? = nil, previous: WorkManagerConfig? = nil
     )
         -> PlanOutcome
     {
         Planner.plan(
             "men", spec ?? TenantSpec(scenarios: ["full", "degraded"], variables: ["day": "monday"]),
-            scenarios: ["full": full, "degraded": degraded], providers: providers, anchors: anchors, now: at(0).wall)
+            scenarios: ["full": full, "degraded": degraded], providers: providers, previous: previous,
+            now: at(0).wall)
     }
 
     @Test("takes the preferred scenario when the providers can, fills variables, keeps anchors")
@@ -40,7 +41,10 @@ struct PlannerTests {
         let providers =
             ["alpha": view("harvest"), "beta": view("recommend"), "gamma": view("recommend")]
             as [ProviderID: ProviderView]
-        guard case .plan(let config, _) = plan(providers, anchors: ["harvest": at(-5_000).wall]) else {
+        var before = Fixture.plan("harvest", every: 60)
+        before.anchor = at(-5_000).wall
+        let previous = Fixture.config(before)
+        guard case .plan(let config, _) = plan(providers, previous: previous) else {
             Issue.record("no plan")
             return
         }
@@ -51,9 +55,7 @@ struct PlannerTests {
         #expect(config.services.map(\.anchor) == [at(-5_000).wall, at(0).wall])
         #expect(config.services[1].providers.map(\.provider) == ["beta", "gamma"])
         #expect(config.services[0].deadlineSeconds == 660)
-        #expect(
-            plan(providers, anchors: ["harvest": at(-5_000).wall])
-                == plan(providers, anchors: ["harvest": at(-5_000).wall]))
+        #expect(plan(providers, previous: previous) == plan(providers, previous: previous))
     }
 
     @Test("falls back to the next scenario and says why the better one cannot be")
@@ -69,6 +71,27 @@ struct PlannerTests {
         #expect(config.scenario == "degraded")
         #expect(explanation.contains("recommend needs 2 providers"))
         #expect(explanation.contains("gamma is not usable (unreachable: connection refused)"))
+    }
+
+    @Test("keeps the anchor of the same rhythm; another one begins now and remembers the one before")
+    func anchors() throws {
+        func planned(_ frequency: Frequency, _ previous: WorkManagerConfig?, _ now: Timestamp) throws -> ServicePlan {
+            let scenario = ScenarioSpec(services: ["x": ServiceSpec(type: "harvest", frequency: frequency)])
+            guard
+                case .plan(let config, _) = Planner.plan(
+                    "men", TenantSpec(scenarios: ["s"]), scenarios: ["s": scenario],
+                    providers: ["alpha": view("harvest")], previous: previous, now: now)
+            else { throw CronError(text: "no plan") }
+            return config.services[0]
+        }
+        let first = try planned(Frequency(everySeconds: 600), nil, at(0).wall)
+        #expect(first.anchor == at(0).wall && first.frequency?.spread == true)
+        let same = try planned(Frequency(everySeconds: 600, jitterSeconds: 5), Fixture.config(first), at(9_000).wall)
+        #expect(same.anchor == at(0).wall && same.earlier == nil && same.frequency?.spread == nil)
+        let other = try planned(Frequency(cron: "0 3 * * *"), Fixture.config(same), at(9_000).wall)
+        #expect(other.anchor == at(9_000).wall)
+        #expect(other.earlier == EarlierSchedule(frequency: same.frequency!, anchor: at(0).wall))
+        #expect(try planned(Frequency(everySeconds: 59), nil, at(0).wall).frequency?.spread == nil)
     }
 
     @Test("without any satisfied scenario gives the reason")
@@ -138,9 +161,26 @@ struct DocumentReaderTests {
             errors(service(["type": "t", "frequency": ["once": true], "after": ["x"]])).contains {
                 $0.contains("excludes 'frequency'")
             })
+        for (frequency, remedy) in [
+            (["cron": "0 25 * * *"], "/frequency/cron: field hour: 25 is not from 0 to 23"),
+            (
+                ["cron": "0 2 * * *", "time_zone": "Europe/Berln"],
+                "/time_zone: 'Europe/Berln' is no IANA time zone; did you mean 'Europe/Berlin'?"
+            ),
+            (["every_s": 60, "cron": "* * * * *"], "/frequency: needs exactly one of"),
+            (["every_s": 60, "time_zone": "UTC"], "/time_zone: belongs to 'cron'"),
+            (["cron": "* * * * *", "spread": true], "/spread: belongs to every_s"),
+            (["every_s": 60, "spread": true, "jitter_s": 5], "/spread: excludes 'jitter_s'"),
+        ] as [(JSONValue, String)] {
+            let found = errors(service(["type": "t", "frequency": frequency]))
+            #expect(found.count == 1 && found[0].contains(remedy), "\(found)")
+        }
         #expect(
-            errors(service(["type": "t", "frequency": ["cron": "* * * * *"]])).contains {
-                $0.contains("not supported yet")
+            errors(service(["type": "t", "frequency": ["every_s": 5], "overlap": "skip", "queue_limit": 5]))
+                == ["/spec/services/x/queue_limit: belongs to overlap 'queue-all'"])
+        #expect(
+            errors(service(["type": "t", "after": ["x"], "overlap": "skip"])).contains {
+                $0.contains("/overlap: belongs to 'frequency'")
             })
         #expect(
             errors(service(["type": "t", "frequency": ["once": true], "providers": ["use": "all"]])).contains {

@@ -65,52 +65,6 @@ struct MergerTests {
     }
 }
 
-@Suite("The schedule")
-struct ScheduleTests {
-    private let frequency = Frequency(everySeconds: 10)
-
-    @Test("is arithmetic on the anchor: every tick comes exactly once, whenever one looks")
-    func everyTickOnce() {
-        var generator = SplitMix64(seed: 7)
-        var last: Timestamp?
-        var seen: [Int64] = []
-        var now: Int64 = 0
-        while now < 3_600_000 {
-            if let due = Schedule.due(frequency, anchor: at(0).wall, offset: 0, last: last, now: at(now).wall) {
-                if let missed = due.missed {
-                    for index in 0..<missed.count { seen.append(missed.first.milliseconds + Int64(index) * 10_000) }
-                }
-                seen.append(due.tick.milliseconds)
-                last = due.tick
-            }
-            now += Int64.random(in: 1...25_000, using: &generator)
-        }
-        #expect(seen == (0..<Int64(seen.count)).map { at($0 * 10_000).wall.milliseconds })
-    }
-
-    @Test("once is once")
-    func once() {
-        let once = Frequency(once: true)
-        #expect(Schedule.due(once, anchor: at(0).wall, offset: 0, last: nil, now: at(5).wall)?.tick == at(0).wall)
-        #expect(Schedule.due(once, anchor: at(0).wall, offset: 0, last: at(0).wall, now: at(99_999).wall) == nil)
-    }
-
-    @Test("the first look after a long time starts with the newest tick only when nothing was ever fired")
-    func neverFired() {
-        let due = Schedule.due(frequency, anchor: at(0).wall, offset: 0, last: nil, now: at(35_000).wall)
-        #expect(due == Schedule.Due(tick: at(30_000).wall, missed: nil))
-    }
-
-    @Test("jitter is fixed per tenant and service, below the bound, and spreads")
-    func jitter() {
-        let spread = Frequency(everySeconds: 60, jitterSeconds: 30)
-        let offsets = (0..<200).map { Schedule.offset(spread, tenant: TenantID("t\($0)")!, service: "s") }
-        #expect(offsets.allSatisfy { (0..<30_000).contains($0) })
-        #expect(Set(offsets).count > 150)
-        #expect(offsets[3] == Schedule.offset(spread, tenant: "t3", service: "s"))
-    }
-}
-
 @Suite("Timers")
 struct TimerQueueTests {
     @Test("come in order, replaced ones only once")

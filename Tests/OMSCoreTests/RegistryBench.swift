@@ -46,6 +46,7 @@ struct RegistryBench {
                     {
                         events.append(.received(Message(.gatewayAck(node), .gatewayAck(ack))))
                     }
+                case .superseded: break
                 case .store(let ticket, let request):
                     requests.append(request)
                     if case .commit = request, holdsCommits {
@@ -82,7 +83,7 @@ struct RegistryBench {
     private mutating func answer(_ request: StoreRequest) -> StoreReply {
         switch request {
         case .load: return .loaded(snapshot)
-        case .apply(let documents, _):
+        case .apply(let documents, _, _):
             return .applied(
                 documents.map {
                     switch $0 {

@@ -36,6 +36,38 @@ struct RegistryTests {
         #expect(bench.beats.count >= 4)
     }
 
+    @Test("a wish for a run goes to the Work Manager, as often as it is repeated, and its answer to who asked")
+    func wishes() throws {
+        var bench = RegistryBench.active()
+        func ask(_ id: String, _ params: [String: JSONValue]) {
+            bench.sent = []
+            bench.feed(
+                .received(
+                    Message(
+                        .command,
+                        .request(ClientRequest(id: id, client: "cli-1", method: "run", params: .object(params))))))
+        }
+        func answers() -> [Int] {
+            bench.sent.compactMap { if case .response(let answer) = $0.payload { answer.status } else { nil } }
+        }
+        let params: [String: JSONValue] = [
+            "tenant": "men", "service": "harvest", "due": .string(at(bench.now).wall.description),
+        ]
+        for _ in 0..<2 {
+            ask("q1", params)
+            let control = try #require(bench.controls().first)
+            #expect(control.command == .trigger && control.id == "q1" && control.trigger?.service == "harvest")
+            #expect(answers().isEmpty)
+        }
+        let ack = WMAck(id: "q1", command: .trigger, phase: .done, epoch: 1, generation: 1, fleet: "f1")
+        bench.feed(.received(Message(.wmAck("men"), .wmAck(ack))))
+        #expect(answers() == [200])
+        ask("q2", params.merging(["tenant": "nobody"]) { $1 })
+        #expect(answers() == [404])
+        ask("q3", params.merging(["due": .string(at(-9_000_000).wall.description)]) { $1 })
+        #expect(answers() == [400])
+    }
+
     @Test("a first epoch that the database could not take is tried again, without anybody's help")
     func firstEpochFails() {
         var bench = RegistryBench()
@@ -192,7 +224,7 @@ struct RegistryTests {
             tenant: "men", generation: 3, scenario: "s",
             services: [
                 ServicePlan(
-                    id: "harvest", type: "harvest", frequency: Frequency(everySeconds: 60), after: [],
+                    id: "harvest", type: "harvest", frequency: Frequency(everySeconds: 60, spread: true), after: [],
                     anchor: at(0).wall,
                     timeoutSeconds: 300, deadlineSeconds: 660, maxAttempts: 2,
                     providers: [ProviderChoice(provider: "alpha", service: "h")], merge: MergeRule(strategy: .first))
@@ -243,7 +275,9 @@ struct RegistryTests {
                 "/documents/0/spec/scenarios/0", "/documents/1/spec/services/a/providers/only/0",
             ])
         #expect(
-            !bench.requests.contains { if case .apply(let documents, _) = $0 { documents.count == 2 } else { false } })
+            !bench.requests.contains {
+                if case .apply(let documents, _, _) = $0 { documents.count == 2 } else { false }
+            })
         bench.feed(
             .received(Message(.command, .request(ClientRequest(id: "z", client: "c", method: "explode", params: [:])))))
         #expect(bench.responses().last?.status == 400)

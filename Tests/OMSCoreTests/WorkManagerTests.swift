@@ -15,10 +15,10 @@ struct WorkManagerTests {
         #expect(command.command.command == .submit)
         #expect(command.command.epoch == 1)
         #expect(command.command.request?.labels?["service"] == "harvest")
-        #expect(effects.entries.map { $0.tick?.outcome } == [.fired, nil, nil])
-        #expect(effects.entries[1].run?.state == .running)
-        #expect(effects.entries[1].run?.plan != nil)
-        #expect(effects.entries[2].job?.state == .pending)
+        #expect(effects.entries.map { $0.tick?.outcome } == [nil, nil, .fired])
+        #expect(effects.entries[0].run?.state == .running)
+        #expect(effects.entries[0].run?.plan != nil)
+        #expect(effects.entries[1].job?.state == .pending)
     }
 
     @Test("derives the same ids again, so that a forgotten firing is repeated without effect")
@@ -163,7 +163,7 @@ struct WorkManagerTests {
         let plan = Fixture.plan("harvest", every: 60)
         let (_, before) = Fixture.manager(Fixture.config(plan))
         let job = before.commands[0].command.job
-        let run = before.entries[1].run
+        let run = before.entries[0].run
         func open(_ state: JobState) -> WorkManagerResume {
             WorkManagerResume(
                 ticks: ["harvest": at(0).wall], succeeded: [:], consumed: [:],

@@ -51,7 +51,7 @@ enum Samples {
             JournalEntry(
                 tick: TickRecord(
                     service: "harvest", due: time, outcome: .superseded, time: time, run: run, reason: "missed",
-                    count: 4)),
+                    count: 4, through: time, manual: false)),
             JournalEntry(
                 run: RunRecord(
                     id: run, service: "recommend", type: "recommend", state: .partial, due: time, started: time,

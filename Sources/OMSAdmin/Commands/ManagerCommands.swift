@@ -55,22 +55,25 @@ struct OffboardCommand: AsyncParsableCommand {
 
 struct SuspendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "suspend", abstract: "Ends a tenant's Work Manager until `oms resume`.")
+        commandName: "suspend", abstract: "Ends a tenant's Work Manager, or one service's schedule, until `oms resume`."
+    )
 
-    @Argument var tenant: String
+    @Argument(help: "TENANT, or TENANT/service/NAME.")
+    var tenant: String
     @OptionGroup var connection: ConnectionOptions
 
-    func run() async throws { try await ManagerOperations.tell("suspend", tenant, [:], connection.endpoint()) }
+    func run() async throws { try await ManagerOperations.suspend("suspend", tenant, connection.endpoint()) }
 }
 
 struct ResumeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Gives a suspended tenant its Work Manager back.")
+        commandName: "resume", abstract: "Takes back what `oms suspend` did.")
 
-    @Argument var tenant: String
+    @Argument(help: "TENANT, or TENANT/service/NAME.")
+    var tenant: String
     @OptionGroup var connection: ConnectionOptions
 
-    func run() async throws { try await ManagerOperations.tell("resume", tenant, [:], connection.endpoint()) }
+    func run() async throws { try await ManagerOperations.suspend("resume", tenant, connection.endpoint()) }
 }
 
 /// `oms operation abort|retry|force`: the verbs about what is under way.
@@ -132,6 +135,16 @@ struct FleetDrainCommand: AsyncParsableCommand {
 }
 
 enum ManagerOperations {
+    /// - Parameter subject: `TENANT` or `TENANT/service/NAME`.
+    static func suspend(_ method: String, _ subject: String, _ endpoint: BusEndpoint) async throws {
+        let parts = subject.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        switch parts.count {
+        case 1: try await tell(method, subject, [:], endpoint)
+        case 3 where parts[1] == "service": try await tell(method, parts[0], ["service": .string(parts[2])], endpoint)
+        default: throw DevError("'\(subject)' is neither TENANT nor TENANT/service/NAME")
+        }
+    }
+
     static func tell(
         _ method: String, _ tenant: String, _ more: [String: JSONValue], _ endpoint: BusEndpoint
     ) async throws {

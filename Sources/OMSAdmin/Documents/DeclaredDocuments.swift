@@ -1,3 +1,4 @@
+import FoundationEssentials
 import OMSCore
 package import OMSDev
 package import OMSModel
@@ -8,13 +9,23 @@ package struct DeclaredDocuments: Sendable {
 
     /// - Throws: `DevError` with one line `file:line: /field: what is wrong` per mistake.
     package init(paths: [String], variables: @escaping (String) -> String?) throws {
-        files = try paths.map { try YAMLFile(contentsOf: $0, variables: variables) }
+        files = try paths.flatMap(Self.expand).map { try YAMLFile(contentsOf: $0, variables: variables) }
         try check()
     }
 
     package init(files: [YAMLFile]) throws {
         self.files = files
         try check()
+    }
+
+    /// A folder stands for the YAML files in it, in the order of their names.
+    private static func expand(_ path: String) throws -> [String] {
+        var isFolder: Bool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder else { return [path] }
+        let names = try FileManager.default.contentsOfDirectory(atPath: path)
+            .filter { $0.hasSuffix(".yaml") || $0.hasSuffix(".yml") }.sorted()
+        if names.isEmpty { throw DevError("the folder \(path) holds no .yaml file") }
+        return names.map { path + "/" + $0 }
     }
 
     private func check() throws {

@@ -46,9 +46,27 @@ package enum DocumentReader {
             pollSeconds: reader.int("poll_s", in: 1...3600),
             maxRunning: reader.int("max_running", in: 1...10_000),
             maxSubmitsPerSecond: reader.int("max_submits_per_s", in: 1...1_000),
-            description: reader.string("description"))
+            description: reader.string("description"), maintenance: maintenance(&reader, errors))
         reader.finish()
         return spec
+    }
+
+    private static func maintenance(_ reader: inout FieldReader, _ errors: FieldErrors) -> [MaintenanceWindow]? {
+        guard let value = reader.value("maintenance") else { return nil }
+        guard let items = value.arrayValue, items.count <= 100 else {
+            reader.fail("maintenance", "must be a list of at most 100 windows {from, until, reason}")
+            return nil
+        }
+        return items.enumerated().compactMap { index, item in
+            let pointer = "\(reader.pointer)/maintenance/\(index)"
+            guard var window = FieldReader(item, at: pointer, errors) else { return nil }
+            let (from, until) = (window.time("from"), window.time("until"))
+            let reason = window.string("reason")
+            window.finish()
+            guard let from, let until else { return nil }
+            if until <= from { errors.add("\(pointer)/until", "must be later than from") }
+            return MaintenanceWindow(from: from, until: until, reason: reason)
+        }
     }
 
     private static func isHTTP(_ text: String) -> Bool {
@@ -79,9 +97,36 @@ package enum DocumentReader {
             description: reader.string("description"), scenarios: scenarios ?? [], variables: variables,
             suspended: reader.bool("suspended"),
             replaceAfterSeconds: reader.int("replace_after_s", in: 1...86_400),
-            proof: reader.choice("proof", ReplacementProof.self))
+            proof: reader.choice("proof", ReplacementProof.self), services: overrides(&reader, errors),
+            labels: texts("labels", &reader, errors))
         reader.finish()
         return spec
+    }
+
+    /// Whether the fields fit is judged together with the scenario (`EffectiveService`).
+    private static func overrides(_ reader: inout FieldReader, _ errors: FieldErrors) -> [ServiceID: JSONValue]? {
+        guard let members = reader.children("services") else { return nil }
+        var found: [ServiceID: JSONValue] = [:]
+        for (key, value, pointer) in members {
+            guard let id: ServiceID = reader.check(key, at: pointer) else { continue }
+            if value.objectValue == nil {
+                errors.add(pointer, "must be a mapping of the fields that differ from the scenario")
+            } else {
+                found[id] = value
+            }
+        }
+        return found
+    }
+
+    private static func texts(
+        _ key: String, _ reader: inout FieldReader, _ errors: FieldErrors
+    ) -> [String: String]? {
+        guard let members = reader.children(key) else { return nil }
+        var found: [String: String] = [:]
+        for (key, value, pointer) in members {
+            if let text = value.stringValue { found[key] = text } else { errors.add(pointer, "must be a text") }
+        }
+        return found
     }
 
     private static func scenario(_ value: JSONValue, _ errors: FieldErrors) -> ScenarioSpec? {

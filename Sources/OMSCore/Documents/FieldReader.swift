@@ -117,6 +117,14 @@ struct FieldReader {
         return value.boolValue
     }
 
+    /// A moment in RFC 3339, required.
+    mutating func time(_ key: String) -> Timestamp? {
+        guard let text = string(key, required: true) else { return nil }
+        if let time = Timestamp(text) { return time }
+        errors.add("\(pointer)/\(key)", "'\(text)' is no moment such as 2026-11-24T03:00:00Z")
+        return nil
+    }
+
     mutating func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, _: Choice.Type) -> Choice?
     where Choice.RawValue == String {
         guard let text = string(key) else { return nil }
@@ -131,7 +139,7 @@ struct FieldReader {
 }
 
 /// Levenshtein distance, for "did you mean".
-private func editDistance(_ a: String, _ b: String) -> Int {
+func editDistance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a.utf8.prefix(64)), Array(b.utf8.prefix(64)))
     var row = Array(0...b.count)
     for (i, x) in a.enumerated() {

@@ -5,7 +5,7 @@ enum ServiceReader {
     static func service(_ value: JSONValue, at pointer: String, _ errors: FieldErrors) -> ServiceSpec? {
         guard var reader = FieldReader(value, at: pointer, errors) else { return nil }
         let type: ServiceType? = reader.name("type", required: true)
-        let frequency = reader.child("frequency").flatMap(frequency)
+        let frequency = reader.child("frequency").flatMap(ScheduleReader.frequency)
         let after: [ServiceID]? = reader.names("after")
         switch (frequency == nil, after?.isEmpty ?? true) {
         case (true, true): reader.fail(nil, "needs 'frequency' (when it runs) or 'after' (what it waits for)")
@@ -14,7 +14,7 @@ enum ServiceReader {
         }
         let parameters = reader.value("parameters")
         if let parameters, parameters.objectValue == nil { reader.fail("parameters", "must be a mapping") }
-        let spec = ServiceSpec(
+        var spec = ServiceSpec(
             type: type ?? "unknown", frequency: frequency, after: after,
             timeoutSeconds: reader.int("timeout_s", in: 1...604_800),
             dataSource: reader.child("data_source").map(location),
@@ -22,28 +22,13 @@ enum ServiceReader {
             providers: reader.child("providers").map(policy), merge: reader.child("merge").map(merge),
             maxAttempts: reader.int("max_attempts", in: 1...20),
             deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000),
-            onReplace: reader.choice("on_replace", ReplaceAction.self))
+            onReplace: reader.choice("on_replace", ReplaceAction.self), suspended: reader.bool("suspended"))
+        ScheduleReader.overlap(&reader, &spec)
         reader.finish()
         if spec.merge == nil || spec.merge?.strategy == .first, spec.providers?.use == .all {
             reader.fail("merge", "is needed with providers.use 'all': say how their results become one")
         }
         return spec
-    }
-
-    private static func frequency(_ source: FieldReader) -> Frequency {
-        var reader = source
-        let value = Frequency(
-            once: reader.bool("once"), everySeconds: reader.int("every_s", in: 1...31_536_000),
-            jitterSeconds: reader.int("jitter_s", in: 0...86_400), cron: reader.string("cron"),
-            timezone: reader.string("timezone"))
-        reader.finish()
-        if value.cron != nil { reader.fail("cron", "is not supported yet; use every_s") }
-        let given = [value.once == true, value.everySeconds != nil, value.cron != nil].filter { $0 }.count
-        if given != 1 { reader.fail(nil, "needs exactly one of 'once: true' and 'every_s'") }
-        if let jitter = value.jitterSeconds, let every = value.everySeconds, jitter >= every {
-            reader.fail("jitter_s", "must be less than every_s (\(every))")
-        }
-        return value
     }
 
     private static func location(_ source: FieldReader) -> DataLocation {

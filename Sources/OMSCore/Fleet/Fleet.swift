@@ -17,6 +17,8 @@ package struct Fleet: Sendable {
         /// Subscribe to what a hosted Work Manager hears: heartbeat, committed, epoch, job events.
         case subscribe(TenantID)
         case unsubscribe(TenantID)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
         /// For the log.
         case report(Report)
     }
@@ -42,6 +44,8 @@ package struct Fleet: Sendable {
     /// The bootstrap command that a starting Work Manager has to acknowledge.
     private var starting: [TenantID: WMControl] = [:]
     private var health: [ProviderID: Health] = [:]
+    /// Any message may be lost, this one too: it is said again now and then (monotonic).
+    private var nextAnnouncement: Int64 = .max
     /// The highest epoch of a tenant that has ended in this process: it never begins here again.
     private var tombstones: [TenantID: Tombstone] = [:]
     /// The drain that is to be acknowledged.
@@ -53,6 +57,8 @@ package struct Fleet: Sendable {
         var lastSeq: Int?
     }
     private var effects: [Effect] = []
+
+    static let announceMilliseconds: Int64 = 30_000
 
     package init(id: NodeID, boot: Int64, release: String, suspect: TenantID? = nil, at now: Moment) {
         self.suspect = suspect
@@ -69,13 +75,14 @@ package struct Fleet: Sendable {
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
         switch event {
         case .connected:
-            effects.append(.publish(Message(.fleetPresence(id), .presence(presence(.online)))))
+            announce(at: now)
             for tenant in managers.keys.sorted() { tell(tenant, .connected, at: now) }
             // A connection that broke before the answer to `.subscribe` brings the subscription back by itself.
             for tenant in starting.keys.sorted() { subscribed(tenant, at: now) }
         case .received(let message): received(message, at: now)
         case .subscribed(let tenant): subscribed(tenant, at: now)
         case .wake:
+            if now.monotonic >= nextAnnouncement { announce(at: now) }
             for tenant in timers.popDue(now.monotonic) { tell(tenant, .wake, at: now) }
         }
         defer { effects.removeAll(keepingCapacity: true) }
@@ -83,7 +90,12 @@ package struct Fleet: Sendable {
     }
 
     package mutating func nextWake(at now: Moment) -> Int64 {
-        max(now.monotonic + 1, min(timers.next() ?? .max, now.monotonic + 60_000))
+        max(now.monotonic + 1, min(timers.next() ?? .max, nextAnnouncement, now.monotonic + 60_000))
+    }
+
+    private mutating func announce(at now: Moment) {
+        effects.append(.publish(Message(.fleetPresence(id), .presence(presence(.online)))))
+        nextAnnouncement = now.monotonic + Self.announceMilliseconds
     }
 
     /// Hosted Work Managers by tenant, for the log and tests.
@@ -107,7 +119,11 @@ package struct Fleet: Sendable {
         case (.providerHealth(let provider), .removed): health[provider] = nil
         case (.fleetPresence(id), .presence(let presence)):
             // An old will, or the goodbye of an earlier process, must not stand against us.
-            if presence.boot <= boot, presence.state != .online {
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != .online {
                 effects.append(.publish(Message(.fleetPresence(id), .presence(self.presence(.online)))))
             }
         default: break
@@ -163,6 +179,11 @@ package struct Fleet: Sendable {
             tell(tenant, .reconfigure(config), at: now)
             acknowledge(control, tenant, .done)
             effects.append(.report(.reconfigured(tenant, generation: config.generation)))
+        case .trigger:
+            guard let trigger = control.trigger, current?.epoch == control.epoch, starting[tenant] == nil else {
+                return reject(control, tenant, "no Work Manager of epoch \(control.epoch) works here yet")
+            }
+            tell(tenant, .trigger(trigger), at: now)
         case .drain:
             guard let current, current.epoch == control.epoch else {
                 // Its bootstrap never came, or is still on its way: it must not begin any more.
@@ -216,6 +237,7 @@ package struct Fleet: Sendable {
             switch effect {
             case .publish(let message): effects.append(.publish(message))
             case .fenced(let epoch): newer = epoch
+            case .answered(let trigger, let problem): answer(trigger, tenant, problem)
             case .draining(let remaining):
                 if let control = draining[tenant] { acknowledge(control, tenant, .progress, remaining: remaining) }
             case .drained(let lastSeq): drained = lastSeq
@@ -255,6 +277,19 @@ package struct Fleet: Sendable {
     private mutating func reject(_ control: WMControl, _ tenant: TenantID, _ why: String) {
         acknowledge(control, tenant, .rejected, Problem(.staleEpoch, why))
         effects.append(.report(.refused(tenant, why: why)))
+    }
+
+    /// The acknowledgement of a wish carries its id, whoever sent it how often.
+    private mutating func answer(_ trigger: RunTrigger, _ tenant: TenantID, _ problem: Problem?) {
+        guard let manager = managers[tenant] else { return }
+        effects.append(
+            .publish(
+                Message(
+                    .wmAck(tenant),
+                    .wmAck(
+                        WMAck(
+                            id: trigger.id, command: .trigger, phase: problem == nil ? .done : .rejected,
+                            epoch: manager.epoch, generation: manager.config.generation, fleet: id, error: problem)))))
     }
 
     private mutating func acknowledge(

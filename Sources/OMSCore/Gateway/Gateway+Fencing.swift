@@ -17,7 +17,8 @@ extension Gateway {
     mutating func raiseFence(of tenant: TenantID, to epoch: Int, at now: Moment) {
         guard epoch > fences[tenant] ?? 0 else { return }
         fences[tenant] = epoch
-        effects.append(.record(.fence(tenant, epoch)))
+        unwrittenFences.insert(tenant)
+        writeFence(of: tenant)
         // What older epochs asked for and nobody has begun is not begun any more: their successor asks again, if it
         // wants it.
         for id in openJobs(of: tenant) {
@@ -26,6 +27,23 @@ extension Gateway {
             job.stopUntil = nil
             if job.next?.step == .stop { job.next = (.read, now.monotonic) }
             put(job, at: now)
+        }
+    }
+
+    /// Whoever is about to rest on a fence sees to it that it is on disk.
+    mutating func writeFence(of tenant: TenantID) {
+        guard unwrittenFences.remove(tenant) != nil, let epoch = fences[tenant] else { return }
+        effects.append(.record(.fence(tenant, epoch)))
+    }
+
+    /// The disk refused: what was to be there is written again before anything rests on it.
+    mutating func unrecorded(_ entries: [LedgerEntry]) {
+        for entry in entries {
+            switch entry {
+            case .fence(let tenant, _): unwrittenFences.insert(tenant)
+            case .intent(let job): jobs[job.request.id]?.isRecorded = false
+            case .acknowledged, .ended: break
+            }
         }
     }
 
@@ -53,6 +71,7 @@ extension Gateway {
         for tenant in tenants {
             guard let epoch = awaitedSeals[tenant], !isActing(for: tenant, below: epoch) else { continue }
             awaitedSeals[tenant] = nil
+            writeFence(of: tenant)
             sealed.append(Seal(tenant: tenant, epoch: max(epoch, fences[tenant] ?? 0)))
         }
         guard !sealed.isEmpty else { return }
@@ -156,7 +175,19 @@ extension Gateway {
     }
 
     mutating func giveUpProviders(at now: Moment) {
-        guard let since = cutOffSince, now.monotonic - since >= timing.holdMilliseconds, !doors.isEmpty else { return }
+        guard let since = cutOffSince, now.monotonic - since >= timing.holdMilliseconds else { return }
+        giveUp()
+    }
+
+    /// Providers are asked for their status every few seconds: with providers and without an event for the hold time, this
+    /// process was stopped. They may be another gateway's by now, whatever this one has not heard yet.
+    mutating func noticeStop(at now: Moment) {
+        defer { lastHandled = now.monotonic }
+        guard let lastHandled, now.monotonic - lastHandled >= timing.holdMilliseconds else { return }
+        giveUp()
+    }
+
+    private mutating func giveUp() {
         for provider in doors.keys.sorted() {
             doors[provider] = nil
             effects.append(.unsubscribe(provider))

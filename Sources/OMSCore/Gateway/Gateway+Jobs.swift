@@ -148,6 +148,7 @@ extension Gateway {
             job.inFlight = .stop
             job.next = nil
             put(job, at: now)
+            writeFence(of: job.tenant)
             // What nobody in force asked for (an orphan at its deadline) the gateway stops in the name of the fence.
             call(.stop(id, action), door, tenant: job.tenant, epoch: max(job.epoch, fences[job.tenant] ?? 0))
         }
@@ -180,6 +181,7 @@ extension Gateway {
                     .record(
                         .intent(LedgerJob(tenant: job.tenant, provider: provider, epoch: job.epoch, request: request))))
             }
+            writeFence(of: job.tenant)
             doors[provider]?.submitted(isRetry: job.attempts > 0, at: now)
             job.attempts += 1
             job.inFlight = .submit

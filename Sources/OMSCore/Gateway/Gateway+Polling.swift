@@ -117,7 +117,16 @@ extension Gateway {
         }
         doors[provider]?.failedSweeps = 0
         for report in list.jobs {
-            guard let job = jobs[report.id], job.provider == provider, job.inFlight == nil else { continue }
+            guard let job = jobs[report.id], job.provider == provider else { continue }
+            guard job.inFlight == nil else {
+                // The answer under way says more; but that the provider has it is certain from here on, even if that
+                // answer is lost and the provider forgets it.
+                if !job.acknowledged {
+                    jobs[report.id]?.acknowledged = true
+                    if job.isRecorded { effects.append(.record(.acknowledged(job.id))) }
+                }
+                continue
+            }
             // Another answer about it overtook this page: an old revision in here is no broken promise.
             if let known = job.providerRevision, report.revision < known,
                 job.lastHeard >= doors[provider]?.sweepBegan ?? 0

@@ -9,6 +9,8 @@ package struct Gateway: Sendable {
         /// The broker cannot be reached any more.
         case disconnected
         case received(Message)
+        /// These could not be written, and nothing of their batch was said or submitted.
+        case unrecorded([LedgerEntry])
         case answer(call: Int, latency: Int, ProviderAnswer)
         case wake
     }
@@ -19,8 +21,11 @@ package struct Gateway: Sendable {
         /// Hear the job commands of an attached provider.
         case subscribe(ProviderID)
         case unsubscribe(ProviderID)
-        /// To be on disk before any other effect of the same batch, if it is blocking.
+        /// To be on disk before any other effect of the same batch, if it is blocking. If it cannot be written, nothing
+        /// of the batch is published or submitted, and `unrecorded` says so.
         case record(LedgerEntry)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
         case report(Report)
     }
 
@@ -47,6 +52,8 @@ package struct Gateway: Sendable {
     var jobTimers = TimerQueue<JobID>()
     /// Per tenant the only epoch whose commands count; it only rises.
     var fences: [TenantID: Int] = [:]
+    /// Fences that are not on disk: written before anything rests on them.
+    var unwrittenFences: Set<TenantID> = []
     /// Seals that wait for the end of a call.
     var awaitedSeals: [TenantID: Int] = [:]
     var sweeps: [TenantID: SweepTrack] = [:]
@@ -57,6 +64,10 @@ package struct Gateway: Sendable {
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
     var ended: [JobID] = []
     var generator: SplitMix64
+    /// Any message may be lost, these too: retained state is said again now and then (monotonic).
+    var nextAnnouncement: Int64 = .max
+    /// When anything was last handled (monotonic).
+    var lastHandled: Int64?
     var effects: [Effect] = []
 
     static let maxEnded = 20_000
@@ -94,15 +105,18 @@ package struct Gateway: Sendable {
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        noticeStop(at: now)
         switch event {
         case .connected:
             cutOffSince = nil
-            publish(.gatewayPresence(id), .presence(presence(.online)))
-            for provider in doors.keys.sorted() { announce(provider, at: now) }
+            announce(at: now)
         case .disconnected: disconnected(at: now)
         case .received(let message): received(message, at: now)
+        case .unrecorded(let entries): unrecorded(entries)
         case .answer(let call, let latency, let answer): answered(call, latency, answer, at: now)
-        case .wake: attendJobs(at: now)
+        case .wake:
+            if now.monotonic >= nextAnnouncement { announce(at: now) }
+            attendJobs(at: now)
         }
         giveUpProviders(at: now)
         for provider in doors.keys.sorted() { attend(provider, at: now) }
@@ -112,7 +126,7 @@ package struct Gateway: Sendable {
     }
 
     package mutating func nextWake(at now: Moment) -> Int64 {
-        var next = now.monotonic + 60_000
+        var next = min(nextAnnouncement, now.monotonic + 60_000)
         if let cutOffSince, !doors.isEmpty { next = min(next, cutOffSince + timing.holdMilliseconds) }
         for door in doors.values {
             if !door.statusInFlight { next = min(next, door.nextStatus) }
@@ -135,7 +149,11 @@ package struct Gateway: Sendable {
         case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
             obey(command, of: tenant, at: provider, now)
         case (.gatewayPresence(id), .presence(let presence)):
-            if presence.boot <= boot, presence.state != .online {
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != .online {
                 publish(.gatewayPresence(id), .presence(self.presence(.online)))
             }
         default: break
@@ -213,6 +231,14 @@ package struct Gateway: Sendable {
         calls[call.id] = call
         effects.append(.call(call))
     }
+
+    private mutating func announce(at now: Moment) {
+        publish(.gatewayPresence(id), .presence(presence(.online)))
+        for provider in doors.keys.sorted() { announce(provider, at: now) }
+        nextAnnouncement = now.monotonic + Self.announceMilliseconds
+    }
+
+    static let announceMilliseconds: Int64 = 30_000
 
     /// All retained state of a provider, after a (re)connection.
     private mutating func announce(_ provider: ProviderID, at now: Moment) {

@@ -69,18 +69,27 @@ struct GatewayJob: Sendable {
     mutating func apply(_ job: ProviderJob, at now: Moment) -> Applied {
         acknowledged = true
         absences = 0
-        lastHeard = now.monotonic
-        if let providerRevision, job.revision <= providerRevision, state != .unknown {
-            guard job.state != state else { return .unchanged }
+        // An end is an end, whatever its revision: no answer that came late can hold one. Refused, it would leave the
+        // job open for ever at a provider that counts wrongly.
+        let isEnd = job.state.isTerminal && !state.isTerminal
+        if let providerRevision, job.revision <= providerRevision, state != .unknown, !isEnd {
+            guard job.state != state else {
+                lastHeard = now.monotonic
+                return .unchanged
+            }
             return .illegal(
                 job.revision < providerRevision
                     ? "revision fell from \(providerRevision) to \(job.revision)"
                     : "revision \(job.revision) was \(state.rawValue) and is now \(job.state.rawValue)")
         }
         guard state.mayBecome(job.state) else {
-            return state == job.state
-                ? .unchanged : .illegal("state went from \(state.rawValue) to \(job.state.rawValue)")
+            guard state == job.state else {
+                return .illegal("state went from \(state.rawValue) to \(job.state.rawValue)")
+            }
+            lastHeard = now.monotonic
+            return .unchanged
         }
+        lastHeard = now.monotonic
         state = job.state
         providerRevision = job.revision
         time = job.updated

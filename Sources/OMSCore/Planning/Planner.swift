@@ -29,11 +29,11 @@ package enum Planner {
 
     package static func plan(
         _ tenant: TenantID, _ spec: TenantSpec, scenarios: [ScenarioID: ScenarioSpec],
-        providers: [ProviderID: ProviderView], anchors: [ServiceID: Timestamp], now: Timestamp
+        providers: [ProviderID: ProviderView], previous: WorkManagerConfig? = nil, now: Timestamp
     ) -> PlanOutcome {
         if spec.suspended == true {
             return .unsatisfied(
-                code: "suspended", text: "the tenant is suspended; set suspended: false and apply again")
+                code: "suspended", text: "the tenant is suspended; 'oms resume \(tenant)' starts it again")
         }
         var obstacles: [String] = []
         for id in spec.scenarios {
@@ -41,7 +41,7 @@ package enum Planner {
                 obstacles.append("scenario \(id) is not registered")
                 continue
             }
-            switch satisfy(tenant, spec, scenario, providers, anchors, now) {
+            switch satisfy(tenant, spec, scenario, providers, previous, now) {
             case .success(let services):
                 let config = WorkManagerConfig(tenant: tenant, generation: 0, scenario: id, services: services)
                 let why =
@@ -58,7 +58,7 @@ package enum Planner {
 
     private static func satisfy(
         _ tenant: TenantID, _ spec: TenantSpec, _ scenario: ScenarioSpec, _ providers: [ProviderID: ProviderView],
-        _ anchors: [ServiceID: Timestamp], _ now: Timestamp
+        _ previous: WorkManagerConfig?, _ now: Timestamp
     ) -> Result<[ServicePlan], Obstacle> {
         var variables = spec.variables ?? [:]
         variables["tenant"] = tenant.text
@@ -76,17 +76,46 @@ package enum Planner {
             }
             let timeout = service.timeoutSeconds ?? defaultTimeoutSeconds
             let attempts = service.maxAttempts ?? defaultMaxAttempts
-            plans.append(
-                ServicePlan(
-                    id: id, type: service.type, frequency: service.frequency, after: service.after ?? [],
-                    anchor: anchors[id] ?? now, timeoutSeconds: timeout,
-                    deadlineSeconds: service.deadlineSeconds ?? timeout * attempts + deadlineMarginSeconds,
-                    maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
-                    outputSource: service.outputSource?.filled(variables),
-                    parameters: service.parameters?.filled(variables), providers: able,
-                    merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace))
+            let before = previous?.service(id)
+            var plan = ServicePlan(
+                id: id, type: service.type, frequency: service.frequency.map(spread), after: service.after ?? [],
+                anchor: now, timeoutSeconds: timeout,
+                deadlineSeconds: service.deadlineSeconds ?? timeout * attempts + deadlineMarginSeconds,
+                maxAttempts: attempts, dataSource: service.dataSource?.filled(variables),
+                outputSource: service.outputSource?.filled(variables),
+                parameters: service.parameters?.filled(variables), providers: able,
+                merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace,
+                suspended: service.suspended == true ? true : nil)
+            plan.overlap = service.overlap
+            plan.queueLimit = service.queueLimit
+            plan.catchUpSeconds = service.catchUpSeconds
+            keepSchedule(of: before, in: &plan)
+            plans.append(plan)
         }
         return .success(plans)
+    }
+
+    /// The same rhythm keeps its anchor, so that replanning shifts no tick. Another rhythm begins now: what it would
+    /// have done yesterday is not made up for.
+    private static func keepSchedule(of before: ServicePlan?, in plan: inout ServicePlan) {
+        guard let before else { return }
+        if let old = before.frequency, plan.frequency.map({ !old.hasRhythm(of: $0) }) ?? true {
+            plan.earlier = EarlierSchedule(frequency: old, anchor: before.anchor)
+        } else if (before.frequency == nil) == (plan.frequency == nil) {
+            plan.anchor = before.anchor
+            plan.earlier = before.earlier
+        }
+    }
+
+    /// Tenants that are applied together do not burden a provider in step, unless the scenario says otherwise. Below a
+    /// minute the gateway's queue evens things out.
+    private static func spread(_ frequency: Frequency) -> Frequency {
+        guard let seconds = frequency.everySeconds, seconds >= 60, frequency.jitterSeconds == nil else {
+            return frequency
+        }
+        var frequency = frequency
+        frequency.spread = frequency.spread ?? true
+        return frequency
     }
 
     private static func choices(

@@ -15,6 +15,8 @@ extension Registry {
             return respond(
                 request, Problem(.busy, "too many requests wait for the database", status: 503, retryable: true))
         }
+        if !isCommand, request.method == "explain" { return explainEffective(request) }
+        if !isCommand, request.method == "plan" { return preview(request, at: now) }
         guard isCommand else {
             waiting[store(.query(request))] = request
             return
@@ -22,6 +24,7 @@ extension Registry {
         switch request.method {
         case "apply": apply(request, at: now)
         case "verification": saveVerification(request)
+        case "run": trigger(request, at: now)
         case _ where Self.operatorMethods.contains(request.method): operate(request, at: now)
         default:
             respond(
@@ -29,15 +32,29 @@ extension Registry {
                 Problem(
                     .badRequest,
                     "field method: '\(request.method)' is no command; known: "
-                        + (["apply", "verification"] + Self.operatorMethods).joined(separator: ", "),
+                        + (["apply", "run", "verification"] + Self.operatorMethods).joined(separator: ", "),
                     status: 400))
         }
     }
 
     private mutating func apply(_ request: ClientRequest, at now: Moment) {
+        guard let documents = readDocuments(request) else { return }
+        var expected: [String: Int] = [:]
+        for (key, value) in request.params["expected"]?.objectValue ?? [:] {
+            guard let version = value.intValue.flatMap({ Int(exactly: $0) }) else {
+                return respond(
+                    request, Problem(.badRequest, "field expected/\(key) must be a version number", status: 400))
+            }
+            expected[key] = version
+        }
+        waiting[store(.apply(documents, expecting: expected, by: request.client))] = request
+    }
+
+    /// The request's documents, if they are right; else it is answered with everything that is wrong.
+    mutating func readDocuments(_ request: ClientRequest) -> [Document]? {
         guard let values = request.params["documents"]?.arrayValue, !values.isEmpty, values.count <= 1_000 else {
-            return respond(
-                request, Problem(.badRequest, "field documents must be a list of 1 to 1000 documents", status: 400))
+            respond(request, Problem(.badRequest, "field documents must be a list of 1 to 1000 documents", status: 400))
+            return nil
         }
         var documents: [Document] = []
         var errors: [FieldError] = []
@@ -47,14 +64,16 @@ extension Registry {
             if let document { documents.append(document) }
         }
         if errors.isEmpty { errors = unknownReferences(documents) }
+        if errors.isEmpty { errors = unfitting(documents) }
         guard errors.isEmpty else {
-            return respond(
+            respond(
                 request,
                 Problem(
                     .invalidConfig, "\(errors.count) field(s) are wrong; nothing was changed", status: 422,
                     errors: errors))
+            return nil
         }
-        waiting[store(.apply(documents, by: request.client))] = request
+        return documents
     }
 
     private mutating func saveVerification(_ request: ClientRequest) {

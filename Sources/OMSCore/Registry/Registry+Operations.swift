@@ -57,8 +57,22 @@ extension Registry {
         _ tenant: TenantID, _ isSuspended: Bool, _ request: ClientRequest, at now: Moment
     ) {
         guard var spec = specs[tenant] else { return }
-        spec.suspended = isSuspended ? true : nil
-        waiting[store(.apply([.tenant(tenant, spec)], by: request.client))] = request
+        if let text = request.params["service"]?.stringValue {
+            guard let service = ServiceID(text),
+                spec.scenarios.contains(where: { scenarios[$0]?.services[service] != nil })
+            else {
+                return respond(
+                    request, Problem(.notFound, "no scenario of tenant \(tenant) has a service '\(text)'", status: 404))
+            }
+            var fields = spec.services?[service]?.objectValue ?? [:]
+            fields["suspended"] = isSuspended ? true : nil
+            spec.services = spec.services ?? [:]
+            spec.services?[service] = fields.isEmpty ? nil : .object(fields)
+            if spec.services?.isEmpty == true { spec.services = nil }
+        } else {
+            spec.suspended = isSuspended ? true : nil
+        }
+        waiting[store(.apply([.tenant(tenant, spec)], expecting: [:], by: request.client))] = request
     }
 
     private mutating func abort(_ tenant: TenantID, _ request: ClientRequest, at now: Moment) {

@@ -5,8 +5,6 @@ import OMSProtocol
 extension Registry {
     mutating func attach(_ provider: ProviderID, at now: Moment) {
         guard let track = providers[provider] else { return }
-        // The timer also ends the patience with an unwell provider.
-        if let since = track.unwellSince, now.monotonic - since >= Self.unwellMilliseconds { replanSoon(at: now) }
         // It stays where it is, as long as that gateway may still act for it.
         let present = track.gateway.flatMap { node in
             gateways[node].flatMap { isGone($0, at: now) ? nil : node }
@@ -30,6 +28,15 @@ extension Registry {
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
     }
 
+    /// A gateway says again that it is there. It may have been away without anybody here seeing it (the broker died,
+    /// or its will was lost) and have given its providers up: attaching is safe to repeat, so it is repeated.
+    mutating func confirmAttachments(of node: NodeID, at now: Moment) {
+        for provider in providers.keys.sorted() where providers[provider]?.gateway == node {
+            providers[provider]?.attachedBoot = nil
+            attach(provider, at: now)
+        }
+    }
+
     private func chooseGateway() -> NodeID? {
         var load: [NodeID: Int] = [:]
         for track in providers.values { if let gateway = track.gateway { load[gateway, default: 0] += 1 } }
@@ -43,7 +50,7 @@ extension Registry {
         else { return }
         providers[provider]?.attachedBoot = ack.boot
         providers[provider]?.attachedVersion = ack.version
-        if track.unwellSince == nil { timers.set(.provider(provider), nil) }
+        timers.set(.provider(provider), nil)
     }
 
     /// A gateway that speaks of a provider which another one has: it missed that it was taken from it.

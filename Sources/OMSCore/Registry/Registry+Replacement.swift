@@ -339,7 +339,11 @@ extension Registry {
             return
         case .replace, .move, nil: break
         }
-        guard let config = track.config, specs[tenant]?.suspended != true else { return rest(tenant) }
+        guard let config = track.config, specs[tenant]?.suspended != true else {
+            // Suspended while it was being replaced: that is all there is to do, and nothing may be left under way.
+            finish(tenant, .done, at: now)
+            return rest(tenant)
+        }
         if isPaused(tenant, at: now) {
             if track.phase != .sealing { enter(tenant, track.epoch > 0 ? .sealing : .idle, at: now) }
             return
@@ -383,6 +387,7 @@ extension Registry {
         tenants[tenant]?.handedSeq = 0
         tenants[tenant]?.unanswered = 0
         tenants[tenant]?.lastAudit = nil
+        tenants[tenant]?.replacementReason = nil
         clearReason(tenant)
         advance(tenant, .starting, at: now)
         publishEpoch(tenant)

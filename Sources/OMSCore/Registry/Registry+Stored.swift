@@ -12,7 +12,7 @@ extension Registry {
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
-        case (.apply(let documents, _), .applied(let applied)):
+        case (.apply(let documents, _, _), .applied(let applied)):
             take(documents, applied, at: now)
             if let client { respond(client, 200, applied) }
         case (.savePlan(let tenant, let config, let explanation), .saved):
@@ -54,15 +54,23 @@ extension Registry {
         case (.prove, .saved): publishEpochs()
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
-            guard tenants[tenant]?.epoch == journal.epoch else { return }
-            let ackSeq = max(tenants[tenant]?.ackSeq ?? 0, seq)
+            guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
+            let ackSeq = max(track.ackSeq, seq)
             tenants[tenant]?.ackSeq = ackSeq
+            tenants[tenant]?.handedSeq = max(track.handedSeq, ackSeq)
+            // Not taken: a part of it was committed before, by a request whose answer was lost. The rest comes again
+            // from the Work Manager, and must not count as handed over.
+            if seq < journal.firstSeq + journal.entries.count - 1 { tenants[tenant]?.handedSeq = ackSeq }
             publish(.wmCommitted(tenant), .committed(Committed(epoch: journal.epoch, ackSeq: ackSeq)))
         case (.commit(let tenant, let journal), _):
             // The Work Manager keeps it and sends it again; forget that it was handed over.
             guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
             tenants[tenant]?.handedSeq = track.ackSeq
-        case (.observe, _): isObserving = false
+        case (.observe, .observed): isObserving = false
+        case (.observe(let lost), _):
+            // Reasons and states are told once: they must not be lost with the database's connection.
+            observations = Array((lost + observations).suffix(Self.maxObservations))
+            timers.set(.observe, now.monotonic + 1_000)
         case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
         case (.apply, .failed(let problem)), (.query, .failed(let problem)):
             if let client { respond(client, problem) }
@@ -82,9 +90,13 @@ extension Registry {
         loadNodes(snapshot.nodes, at: now)
         for (id, (spec, version)) in snapshot.providers {
             providers[id] = ProviderTrack(spec: spec, version: version)
+            // It stays where it was: two gateways for one provider would each follow the other's jobs.
+            providers[id]?.gateway = snapshot.attachments[id]
         }
         scenarios = snapshot.scenarios
         specs = snapshot.tenants
+        overridden = [:]
+        versions = snapshot.versions
         for tenant in specs.keys.sorted() {
             var track = TenantTrack()
             if let stored = snapshot.managers[tenant] {
@@ -125,7 +137,9 @@ extension Registry {
     }
 
     private mutating func take(_ documents: [Document], _ applied: [AppliedDocument], at now: Moment) {
+        overridden = [:]
         for (document, result) in zip(documents, applied) {
+            versions["\(result.kind)/\(result.name)"] = result.version
             switch document {
             case .provider(let id, let spec):
                 if providers[id] == nil {
@@ -136,6 +150,7 @@ extension Registry {
                 }
                 hearEarly(id, at: now)
                 attach(id, at: now)
+                settleHealth(id, at: now)
             case .scenario(let id, let spec): scenarios[id] = spec
             case .tenant(let id, let spec):
                 specs[id] = spec

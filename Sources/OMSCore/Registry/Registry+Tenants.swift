@@ -5,10 +5,7 @@ import OMSProtocol
 extension Registry {
     mutating func reconcileAll(at now: Moment) {
         guard isLoaded, now.monotonic >= planFrom else { return }
-        let views = providers.mapValues { track in
-            ProviderView(
-                services: track.catalog?.services ?? [], isUsable: isUsable(track, at: now), why: whyNot(track))
-        }
+        let views = providerViews(at: now)
         for tenant in specs.keys.sorted() {
             plan(tenant, views, at: now)
             place(tenant, at: now)
@@ -16,16 +13,18 @@ extension Registry {
         moveTenants(at: now)
     }
 
-    private func whyNot(_ track: ProviderTrack) -> String {
-        if track.gateway == nil { return "no gateway is online to reach it" }
-        guard let health = track.health else { return "not seen yet" }
-        return health.status.rawValue + (health.error.map { ": \($0.detail ?? $0.type)" } ?? "")
+    func providerViews(at now: Moment) -> [ProviderID: ProviderView] {
+        providers.mapValues { track in
+            ProviderView(
+                services: track.catalog?.services ?? [], isUsable: isUsable(track, at: now),
+                why: whyNot(track, at: now))
+        }
     }
 
     private mutating func plan(_ tenant: TenantID, _ views: [ProviderID: ProviderView], at now: Moment) {
         guard let spec = specs[tenant], let track = tenants[tenant], !track.isSavingPlan else { return }
         switch Planner.plan(
-            tenant, spec, scenarios: scenarios, providers: views, anchors: track.anchors, now: now.wall)
+            tenant, spec, scenarios: scenarios(of: tenant), providers: views, previous: track.config, now: now.wall)
         {
         case .unsatisfied(let code, let text):
             // What runs goes on: a lesser plan is better than none, and a suspension is a shutdown of its own.
@@ -39,7 +38,11 @@ extension Registry {
             }
             config.generation = track.generation + 1
             tenants[tenant]?.isSavingPlan = true
-            store(.savePlan(tenant, config, explanation: explanation))
+            let change = PlanChange(from: track.config, to: config)
+            store(
+                .savePlan(
+                    tenant, config,
+                    explanation: change.isEmpty ? explanation : "\(explanation) (changed: \(change.text))"))
         }
     }
 
@@ -47,11 +50,13 @@ extension Registry {
         _ tenant: TenantID, _ config: WorkManagerConfig, _ explanation: String, at now: Moment
     ) {
         tenants[tenant]?.isSavingPlan = false
+        let change = PlanChange(from: tenants[tenant]?.config, to: config)
+        if change.needsReplacement { tenants[tenant]?.replacementReason = change.replacementReason }
         tenants[tenant]?.config = config
         clearReason(tenant)
         announce("tenant.planned", tenant, "tenant \(tenant) generation \(config.generation): \(explanation)")
         switch tenants[tenant]?.phase {
-        case .active: reconfigure(tenant, at: now)
+        case .active: putInForce(tenant, at: now)
         case .idle: place(tenant, at: now)
         case .draining, .sealing, .sweeping, .closing, .opening, .starting, nil: break
         }
@@ -215,11 +220,13 @@ extension Registry {
             return publish(
                 .wmControl(tenant), .wmControl(control(.resume, track, fleet, reason: "no drain is wanted")))
         }
-        if status.generation < track.generation { reconfigure(tenant, at: now) }
+        if status.generation < track.generation { putInForce(tenant, at: now) }
+        tenants[tenant]?.running = Dictionary(grouping: status.active, by: \.service).mapValues(\.count)
         audit(tenant, status, at: now)
     }
 
     mutating func acknowledged(_ tenant: TenantID, _ ack: WMAck, at now: Moment) {
+        if ack.command == .trigger { return triggered(ack) }
         guard let track = tenants[tenant], ack.epoch == track.epoch, ack.fleet == track.fleet else { return }
         tenants[tenant]?.lastHeard = now.monotonic
         switch (ack.command, ack.phase) {
@@ -233,7 +240,7 @@ extension Registry {
             clearReason(tenant)
             announce("wm.active", tenant, "Work Manager of \(tenant) is active, epoch \(track.epoch) on \(ack.fleet)")
             if let operation = track.operation, operation.epoch < track.epoch { finish(tenant, .done, at: now) }
-            if ack.generation < track.generation { reconfigure(tenant, at: now) }
+            if ack.generation < track.generation { putInForce(tenant, at: now) }
             timers.set(.tenant(tenant), now.monotonic + 1 + beatOffset(tenant))
             if specs[tenant]?.suspended == true { replanSoon(at: now) }
         case (.bootstrap, .rejected), (.reconfigure, .rejected), (.resume, .rejected), (.reconcile, .rejected):
@@ -241,9 +248,20 @@ extension Registry {
             explain(tenant, "refused", "fleet \(ack.fleet) refused: \(ack.error?.detail ?? "no reason")", at: now)
             // A newer epoch there, another process, or no such Work Manager: begin again with a new epoch, unhurried.
             tenants[tenant]?.phase = .idle
+            // An operation that led here has done its part: its epoch has ended. Left open, it would keep the next from
+            // being begun.
+            if let operation = track.operation, operation.epoch < track.epoch { finish(tenant, .done, at: now) }
             timers.set(.tenant(tenant), now.monotonic + 1_000)
         case (.drain, _): drainAcknowledged(tenant, ack, at: now)
         default: break
+        }
+    }
+
+    /// A newer configuration than the running one: while it runs, or by a replacement.
+    private mutating func putInForce(_ tenant: TenantID, at now: Moment) {
+        guard let reason = tenants[tenant]?.replacementReason else { return reconfigure(tenant, at: now) }
+        if tenants[tenant]?.operation == nil, tenants[tenant]?.isBeginning == false {
+            begin(.replace, tenant, reason: reason, initiator: "registry", at: now)
         }
     }
 

@@ -14,6 +14,8 @@ package struct Registry: Sendable {
     package enum Effect: Hashable, Sendable {
         case publish(Message)
         case store(ticket: Int, StoreRequest)
+        /// A newer process has this name: this one must end.
+        case superseded(boot: Int64)
     }
 
     package let id: NodeID
@@ -22,6 +24,7 @@ package struct Registry: Sendable {
     let since: Timestamp
     /// Seconds between heartbeats.
     let heartbeatSeconds: Int
+    let patience: ProviderPatience
 
     var isLoaded = false
     /// Another registry is active on the database: this one listens and says nothing.
@@ -30,6 +33,10 @@ package struct Registry: Sendable {
     var planFrom: Int64 = .max
     var providers: [ProviderID: ProviderTrack] = [:]
     var scenarios: [ScenarioID: ScenarioSpec] = [:]
+    /// Scenarios with the overrides of one tenant in them, for tenants that have some; made when first needed.
+    var overridden: [TenantID: [ScenarioID: ScenarioSpec]] = [:]
+    /// `Tenant/men` -> version, for optimistic changes.
+    var versions: [String: Int] = [:]
     var specs: [TenantID: TenantSpec] = [:]
     var tenants: [TenantID: TenantTrack] = [:]
     /// Retained state of providers that arrived before the database was read.
@@ -42,6 +49,8 @@ package struct Registry: Sendable {
     var pending: [Int: StoreRequest] = [:]
     /// Who waits for the answer to a stored request.
     var waiting: [Int: ClientRequest] = [:]
+    /// Wishes for a run that their Work Manager has not answered yet, by their id.
+    var wishes: [String: (request: ClientRequest, at: Int64)] = [:]
     var nextTicket = 1
     var nextCommand = 1
     var timers = TimerQueue<TimerKey>()
@@ -59,21 +68,27 @@ package struct Registry: Sendable {
     enum TimerKey: Hashable, Comparable, Sendable {
         case load
         case plan
+        /// What was seen could not be stored; once more.
+        case observe
         case audit
         case tenant(TenantID)
         case provider(ProviderID)
+        case health(ProviderID)
         case gateway(NodeID)
         case operation(TenantID)
     }
 
     static let settleMilliseconds: Int64 = 1_000
     static let resendMilliseconds: Int64 = 3_000
-    /// A provider that is unwell for less than this changes no plan.
-    static let unwellMilliseconds: Int64 = 30_000
     static let maxPending = 10_000
     static let maxEarly = 10_000
+    static let maxObservations = 1_000
 
-    package init(id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, at now: Moment) {
+    package init(
+        id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, patience: ProviderPatience = .init(),
+        at now: Moment
+    ) {
+        self.patience = patience
         self.id = id
         self.boot = boot
         self.release = release
@@ -128,9 +143,11 @@ package struct Registry: Sendable {
             switch key {
             case .load: store(isLoaded ? .prove : .load)
             case .plan: reconcileAll(at: now)
+            case .observe: isObserving = false
             case .audit: sendAudits(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
+            case .health(let provider): settleHealth(provider, at: now)
             case .gateway(let gateway): attendGateway(gateway, at: now)
             case .operation(let tenant): saveOperation(tenant)
             }
@@ -144,7 +161,11 @@ package struct Registry: Sendable {
         case (.gatewayPresence(let node), .presence(let presence)):
             see(presence, of: node, .gateway, at: now)
         case (.registryPresence(id), .presence(let presence)):
-            if presence.boot <= boot, presence.state != publishPresenceState() { publishPresence() }
+            if presence.boot > boot {
+                if presence.state == .online { effects.append(.superseded(boot: presence.boot)) }
+                return
+            }
+            if presence.state != publishPresenceState() { publishPresence() }
         case (.gatewayAck(let node), .gatewayAck(let ack)):
             switch ack.command {
             case .attach: attached(node, ack, at: now)
@@ -167,7 +188,10 @@ package struct Registry: Sendable {
         let known = role == .fleet ? fleets[node]?.presence : gateways[node]?.presence
         // A will or goodbye of an earlier incarnation says nothing about the present one.
         if let known, presence.boot < known.boot { return }
-        guard known?.boot != presence.boot || known?.state != presence.state else { return }
+        guard known?.boot != presence.boot || known?.state != presence.state else {
+            if role == .gateway, presence.state == .online { confirmAttachments(of: node, at: now) }
+            return
+        }
         observe(.presence(role: role, node, presence, at: now.wall))
         announce(
             "\(role.rawValue).\(presence.state.rawValue)", nil,
@@ -204,20 +228,24 @@ package struct Registry: Sendable {
             if early.count < Self.maxEarly { early[provider, default: .init()].health = health }
             return
         }
-        detachStray(provider, health.gateway)
-        let wasUsable = isUsable(known, at: now)
+        if let owner = known.gateway, owner != health.gateway {
+            // Retained from before a move, or from a gateway that missed that the provider was taken from it.
+            return detachStray(provider, health.gateway)
+        }
         let well = health.status == .pass || health.status == .warn
         providers[provider]?.health = health
         providers[provider]?.unwellSince = well ? nil : known.unwellSince ?? now.monotonic
+        providers[provider]?.wellSince = well ? known.wellSince ?? now.monotonic : nil
+        // One that was never well has nothing to be patient for.
+        if known.health == nil { providers[provider]?.isOut = !well }
         observe(.health(provider, health))
         if known.health?.status != health.status {
             announce(
                 "provider.\(health.status.rawValue)", nil,
                 "provider \(provider) is \(health.status.rawValue)"
                     + (health.error.map { ": \($0.detail ?? $0.type)" } ?? ""))
-            timers.set(.provider(provider), well ? nil : now.monotonic + Self.unwellMilliseconds)
         }
-        if let track = providers[provider], isUsable(track, at: now) != wasUsable { replanSoon(at: now) }
+        settleHealth(provider, at: now)
     }
 
     /// Takes over what was heard of a provider before it was known here.
@@ -225,11 +253,6 @@ package struct Registry: Sendable {
         guard let heard = early.removeValue(forKey: provider) else { return }
         if let catalog = heard.catalog { see(catalog, of: provider, at: now) }
         if let health = heard.health { see(health, of: provider, at: now) }
-    }
-
-    func isUsable(_ track: ProviderTrack, at now: Moment) -> Bool {
-        guard track.catalog != nil, track.health != nil else { return false }
-        return track.unwellSince.map { now.monotonic - $0 < Self.unwellMilliseconds } ?? true
     }
 
     // MARK: - Small helpers of all extensions
@@ -258,7 +281,7 @@ package struct Registry: Sendable {
 
     mutating func observe(_ observation: Observation) {
         // Only the newest of each matters; a database that is away must not fill the memory.
-        if observations.count >= 1_000 { observations.removeFirst(500) }
+        if observations.count >= Self.maxObservations { observations.removeFirst(Self.maxObservations / 2) }
         observations.append(observation)
     }
 

@@ -5,7 +5,9 @@ package import OMSProtocol
 package enum StoreRequest: Hashable, Sendable {
     case load
     /// Register or change documents, all or nothing.
-    case apply([Document], by: NodeID)
+    /// - Parameter expecting: `Kind/name` -> the version that the change was made from (0: none); if another is there, nothing
+    ///   is changed.
+    case apply([Document], expecting: [String: Int], by: NodeID)
     /// A new configuration of a tenant, before anybody hears of it.
     case savePlan(TenantID, WorkManagerConfig, explanation: String)
     /// The epoch with the expected number, and what the last one left open. Repeated after a lost answer it finds the
@@ -60,12 +62,17 @@ package struct Snapshot: Hashable, Sendable {
     /// Operations that have not ended.
     package var operations: [ManagerOperation]
     package var nodes: [StoredNode]
+    /// Where each provider was attached when it was last seen.
+    package var attachments: [ProviderID: NodeID]
+    /// `Kind/name` -> version of every document.
+    package var versions: [String: Int] = [:]
 
     package init(
         providers: [ProviderID: (ProviderSpec, Int)] = [:], scenarios: [ScenarioID: ScenarioSpec] = [:],
         tenants: [TenantID: TenantSpec] = [:], managers: [TenantID: StoredManager] = [:],
-        operations: [ManagerOperation] = [], nodes: [StoredNode] = []
+        operations: [ManagerOperation] = [], nodes: [StoredNode] = [], attachments: [ProviderID: NodeID] = [:]
     ) {
+        self.attachments = attachments
         self.operations = operations
         self.nodes = nodes
         self.providers = providers

@@ -34,6 +34,10 @@ struct TenantTrack: Sendable {
     /// In force; nil until a scenario was satisfied for the first time.
     var config: WorkManagerConfig?
     var isSavingPlan = false
+    /// The configuration in force cannot be put in force while the Work Manager runs, and why.
+    var replacementReason: String?
+    /// Running operations by service, as the last heartbeat's answer had them.
+    var running: [ServiceID: Int] = [:]
     var resume: WorkManagerResume?
     var reason: Reason?
 
@@ -66,9 +70,6 @@ struct TenantTrack: Sendable {
     var handedSeq = 0
 
     var generation: Int { config?.generation ?? 0 }
-    var anchors: [ServiceID: Timestamp] {
-        Dictionary((config?.services ?? []).map { ($0.id, $0.anchor) }) { first, _ in first }
-    }
 
     /// What a seal must name before anything newer may begin, and what a returning gateway must have heard.
     var sealedEpoch: Int {
@@ -101,8 +102,13 @@ struct ProviderTrack: Sendable {
     var attachedVersion: Int?
     var catalog: Catalog?
     var health: Health?
-    /// Since when it is not healthy (monotonic).
+    /// Since when it is not healthy, or is again (monotonic).
     var unwellSince: Int64?
+    var wellSince: Int64?
+    /// It was unwell for long: nothing is planned on it until it has been well for a while.
+    var isOut = false
+    /// As the last plan saw it.
+    var wasUsable: Bool?
 }
 
 /// A gateway as the registry sees it.

@@ -36,6 +36,16 @@ struct JobTrack: Sendable {
         self.created = created
     }
 
+    /// Orders an open job to be stopped, at once and until its end is confirmed.
+    mutating func stop(_ why: String) {
+        guard !state.isTerminal, !wantsStop else { return }
+        wantsStop = true
+        stopReason = why
+        lastAsked = nil
+        notBefore = 0
+        asks = 0
+    }
+
     /// The provider is known to have it.
     var isAcknowledged: Bool { state != .pending && state != .submitting }
 
@@ -73,6 +83,8 @@ struct RunTrack: Sendable {
     var jobs: [JobTrack]
     /// Set when the result is out. The run stays while a job is open, so that every job gets its terminal state.
     var finished = false
+    /// Its jobs are being stopped: nothing is tried again.
+    var isStopping = false
 
     var isClosed: Bool { finished && jobs.allSatisfy { $0.state.isTerminal } }
 

@@ -92,11 +92,7 @@ extension WorkManager {
         for id in runs.keys.sorted() {
             guard var run = runs[id] else { continue }
             if !run.finished, now.wall >= run.deadline {
-                for index in run.jobs.indices where !run.jobs[index].state.isTerminal {
-                    run.jobs[index].wantsStop = true
-                    run.jobs[index].lastAsked = nil
-                    run.jobs[index].notBefore = 0
-                }
+                for index in run.jobs.indices { run.jobs[index].stop("the run's deadline passed") }
                 runs[id] = run
                 finish(id, at: now)
                 guard let again = runs[id] else { continue }
@@ -132,7 +128,7 @@ extension WorkManager {
         if !run.finished {
             for index in run.latest {
                 let job = run.jobs[index]
-                guard job.state.isTerminal, mayRetry(job, of: run, at: now) else { continue }
+                guard !run.isStopping, job.state.isTerminal, mayRetry(job, of: run, at: now) else { continue }
                 var next = self.job(of: run, at: job.choice, attempt: job.attempt + 1, now)
                 next.notBefore = now.monotonic + min(30_000, 1_000 << Int64(min(job.attempt - 1, 5)))
                 next.revision = 1

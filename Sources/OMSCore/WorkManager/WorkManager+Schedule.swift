@@ -1,110 +1,175 @@
 import OMSModel
 import OMSProtocol
 
-/// Ticks and dependencies: when a service fires, and the record of how each tick ended.
+/// When a service fires, and the record of how each tick ended.
+///
+/// One time per service says what is accounted for: every tick up to `lastTick`. Ticks are accounted for in order, so
+/// what waits is always exactly the ticks of the timetable after it, and a successor finds them again by arithmetic:
+/// a queue survives a restart because it is never written down.
 extension WorkManager {
     mutating func fireWhatIsDue(at now: Moment) {
         for plan in config.services {
             let subject = "service/\(plan.id)"
+            if plan.suspended == true {
+                explain(
+                    subject, "suspended",
+                    "the service is suspended; 'oms resume \(tenant)/service/\(plan.id)' starts it again",
+                    at: now)
+                continue
+            } else if reasons[subject]?.code == "suspended" {
+                clearReason(subject, at: now)
+            }
             if journal.isFull {
                 explain(
-                    subject, "journal-full",
+                    "service/\(plan.id)", "journal-full",
                     "the registry has not committed \(journal.unacknowledged) facts; due ticks wait for it", at: now)
                 continue
             }
-            if let frequency = plan.frequency {
-                fireTick(of: plan, frequency, at: now)
+            if plan.after.isEmpty {
+                while attendTicks(of: plan, at: now) {}
             } else {
                 fireAfterUpstream(plan, at: now)
             }
         }
     }
 
-    private mutating func fireTick(of plan: ServicePlan, _ frequency: Frequency, at now: Moment) {
-        let track = services[plan.id] ?? ServiceTrack()
-        let due = Schedule.due(
-            frequency, anchor: plan.anchor, offset: Schedule.offset(frequency, tenant: tenant, service: plan.id),
-            last: track.lastTick, now: now.wall)
-        guard let due else { return }
-        if let missed = due.missed {
-            note(
-                JournalEntry(
-                    tick: TickRecord(
-                        service: plan.id, due: missed.first, outcome: .superseded, time: now.wall,
-                        reason: "missed while no Work Manager could run it; the newest tick stands for it",
-                        count: missed.count)), at: now)
-        }
-        services[plan.id, default: .init()].lastTick = due.tick
-        if let open = track.openRun {
-            note(
-                JournalEntry(
-                    tick: TickRecord(
-                        service: plan.id, due: due.tick, outcome: .skipped, time: now.wall,
-                        reason: "overlap: run \(open) has not ended")), at: now)
-            return
-        }
-        fire(plan, due: due.tick, consumed: nil, at: now)
-    }
-
-    /// A service with `after` fires when each upstream has succeeded again since this service's last run.
-    private mutating func fireAfterUpstream(_ plan: ServicePlan, at now: Moment) {
-        let track = services[plan.id] ?? ServiceTrack()
-        if track.openRun != nil { return }
-        var upstream: [RunReference] = []
-        for id in plan.after {
-            guard let succeeded = services[id]?.succeeded, !track.consumed.contains(succeeded.run) else {
-                // Waiting is normal; a reason is due only when something keeps the upstream from succeeding.
-                if let obstacle = reasons["service/\(id)"] {
-                    explain(
-                        "service/\(plan.id)", "waits-for-upstream",
-                        "runs when \(id) has succeeded again; \(id): \(obstacle.text)", at: now)
-                } else if reasons["service/\(plan.id)"]?.code == "waits-for-upstream" {
-                    clearReason("service/\(plan.id)", at: now)
-                }
-                return
+    /// Accounts for due ticks of a service as far as it can now.
+    /// - Returns: whether it did something, so that another look is worth while.
+    private mutating func attendTicks(of plan: ServicePlan, at now: Moment) -> Bool {
+        guard let track = services[plan.id], let timetable = track.timetable, let first = track.nextTick,
+            first <= now.wall
+        else { return false }
+        // 1. Too late to be of use.
+        if let window = plan.catchUpSeconds {
+            let end = now.wall.advanced(byMilliseconds: -Int64(window) * 1000 - 1)
+            let late = timetable.backlog(after: track.lastTick, through: end, keeping: 0)
+            if let (first, count) = late.dropped {
+                supersede(plan, from: first, count, through: end, "later than catch_up_s (\(window) s)", at: now)
+                return true
             }
-            upstream.append(succeeded)
         }
-        guard let due = upstream.map(\.due).max() else { return }
-        services[plan.id, default: .init()].consumed = upstream.map(\.run)
-        fire(plan, due: due, consumed: upstream.map(\.run), at: now)
+        // 2. What newer ticks stand for.
+        let policy = plan.overlap ?? .skip
+        let limit = policy == .queueAll ? plan.queueLimit ?? Self.defaultQueueLimit : 1
+        let backlog = timetable.backlog(after: track.lastTick, through: now.wall, keeping: limit)
+        guard let oldest = backlog.kept.first else { return false }
+        if let (first, count) = backlog.dropped {
+            let why =
+                policy == .queueAll
+                ? "more than queue_limit (\(limit)) ticks wait"
+                : "it could not be fired before the next tick came; the newest stands for it"
+            supersede(plan, from: first, count, through: oldest.advanced(byMilliseconds: -1), why, at: now)
+        }
+        // 3. The one whose turn it is.
+        let isKnown = runs[runID(plan.id, due: oldest)] != nil
+        guard !isKnown, let obstacle = overlapping(plan.id, policy).first else {
+            fire(plan, due: oldest, consumed: nil, at: now)
+            move(plan.id, to: oldest)
+            return true
+        }
+        switch policy {
+        case .skip:
+            note(
+                JournalEntry(
+                    tick: TickRecord(
+                        service: plan.id, due: oldest, outcome: .skipped, time: now.wall,
+                        reason: "overlap: run \(obstacle) has not ended")), at: now)
+            move(plan.id, to: oldest)
+            return true
+        case .queueOne, .queueAll:
+            explain(
+                "service/\(plan.id)", "queued",
+                "\(backlog.kept.count) tick(s) from \(oldest) on wait for run \(obstacle) (overlap: \(policy.rawValue))",
+                at: now)
+        case .stopOld:
+            explain(
+                "service/\(plan.id)", "waits-for-stop",
+                "tick \(oldest) waits until the stop of run \(obstacle) is confirmed (overlap: stop-old)", at: now)
+            for id in overlapping(plan.id, policy) { stopJobs(of: id, "the next tick is due, and overlap is stop-old") }
+        }
+        return false
     }
 
-    private mutating func fire(_ plan: ServicePlan, due: Timestamp, consumed: [RunID]?, at now: Moment) {
-        let causes = (consumed ?? []).map(\.description).joined(separator: ",")
-        let id = RunID(time: due, of: "run", tenant.text, plan.id.text, "\(due.milliseconds)", causes)
-        // The same tick again, after a restart: the run is known and goes on.
-        if runs[id] != nil { return }
-        var run = RunTrack(
-            id: id, plan: plan, due: due, started: now.wall,
-            deadline: now.wall.advanced(bySeconds: plan.deadlineSeconds),
-            generation: config.generation, consumed: consumed, jobs: [])
-        for choice in chosen(plan) { run.jobs.append(job(of: run, at: choice, attempt: 1, now)) }
+    static var defaultQueueLimit: Int { 100 }
+
+    /// The runs that are in the way. Where the old one is to be stopped, also those that have a result but a job
+    /// whose end is not confirmed.
+    private func overlapping(_ service: ServiceID, _ policy: OverlapPolicy) -> [RunID] {
+        guard policy == .stopOld else { return (services[service]?.openRun).map { [$0] } ?? [] }
+        return runs.values.filter { $0.plan.id == service && !$0.isClosed }.map(\.id).sorted()
+    }
+
+    private mutating func supersede(
+        _ plan: ServicePlan, from first: Timestamp, _ count: Int, through last: Timestamp, _ why: String,
+        at now: Moment
+    ) {
         note(
             JournalEntry(
-                tick: TickRecord(service: plan.id, due: due, outcome: .fired, time: now.wall, run: id)), at: now)
-        note(JournalEntry(run: run.record(.running, plan: true)), at: now)
-        for index in run.jobs.indices {
-            run.jobs[index].revision += 1
-            note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
-            runOfJob[run.jobs[index].id] = id
+                tick: TickRecord(
+                    service: plan.id, due: first, outcome: .superseded, time: now.wall, reason: why, count: count,
+                    through: last)),
+            at: now)
+        move(plan.id, to: last)
+    }
+
+    private mutating func move(_ service: ServiceID, to tick: Timestamp) {
+        var track = services[service] ?? ServiceTrack()
+        track.lastTick = tick
+        track.nextTick = track.timetable?.next(after: tick)?.due
+        services[service] = track
+    }
+
+    /// The next moment at which a tick becomes due.
+    func nextTick(at now: Moment) -> Timestamp? {
+        config.services.compactMap { plan -> Timestamp? in
+            guard plan.suspended != true, let track = services[plan.id], let next = track.nextTick else { return nil }
+            // What is due already waits for an event; the tick after it may stand for it.
+            return next > now.wall ? next : track.timetable?.next(after: now.wall)?.due
+        }.min()
+    }
+
+    // MARK: - Changes of the schedule
+
+    mutating func readTimetables(at now: Moment) {
+        for plan in config.services {
+            do throws(CronError) {
+                services[plan.id, default: .init()].timetable = try plan.timetable(tenant)
+            } catch {
+                // Checked when it was declared; only a database of zones that shrank comes here.
+                services[plan.id, default: .init()].timetable = nil
+                explain("service/\(plan.id)", "bad-schedule", error.text, at: now)
+            }
+            endEarlier(plan, at: now)
+            let track = services[plan.id] ?? .init()
+            services[plan.id]?.nextTick = track.timetable?.next(after: track.lastTick)?.due
         }
-        services[plan.id, default: .init()].openRun = id
-        clearReason("service/\(plan.id)", at: now)
-        runs[id] = run
     }
 
-    func job(of run: RunTrack, at choice: ProviderChoice, attempt: Int, _ now: Moment) -> JobTrack {
-        JobTrack(
-            id: JobID(time: run.due, of: "job", "\(run.id)", choice.provider.text, "\(attempt)"), choice: choice,
-            attempt: attempt, created: now.wall)
+    /// The ticks of a rhythm that is over, which nobody has fired.
+    private mutating func endEarlier(_ plan: ServicePlan, at now: Moment) {
+        guard let earlier = plan.earlier,
+            let timetable = try? Timetable(
+                earlier.frequency, anchor: earlier.anchor, tenant: tenant, service: plan.id)
+        else { return }
+        let end = plan.anchor.advanced(byMilliseconds: -1)
+        let left = timetable.backlog(after: services[plan.id]?.lastTick, through: end, keeping: 0)
+        guard let (first, count) = left.dropped else { return }
+        supersede(
+            plan, from: first, count, through: end, "the schedule was changed before it could be fired", at: now)
     }
 
-    /// The planner names every able provider in order. A rule that uses one result asks one provider: the first
-    /// that is not known to be down. Others are all asked.
-    private func chosen(_ plan: ServicePlan) -> [ProviderChoice] {
-        guard plan.merge.strategy == .first else { return plan.providers }
-        let first = plan.providers.first { usable[$0.provider] ?? true } ?? plan.providers.first
-        return first.map { [$0] } ?? []
+    /// Services that the new configuration does not have.
+    mutating func retireSchedules(for newConfig: WorkManagerConfig, at now: Moment) {
+        for plan in config.services where newConfig.service(plan.id) == nil {
+            guard let track = services[plan.id], let timetable = track.timetable else { continue }
+            let left = timetable.backlog(after: track.lastTick, through: now.wall, keeping: 0)
+            if let (first, count) = left.dropped {
+                supersede(
+                    plan, from: first, count, through: now.wall, "the service is not in the scenario any more", at: now)
+            }
+            services[plan.id]?.lastTick = now.wall
+            services[plan.id]?.timetable = nil
+            services[plan.id]?.nextTick = nil
+        }
     }
 }

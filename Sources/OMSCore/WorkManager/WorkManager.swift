@@ -19,6 +19,7 @@ package struct WorkManager: Sendable {
         case committed(Committed)
         case health(ProviderID, Health)
         case reconfigure(WorkManagerConfig)
+        case trigger(RunTrigger)
         /// End gracefully; see `WorkManager+Drain`.
         case drain(until: Timestamp)
         /// The drain is taken back.
@@ -31,6 +32,8 @@ package struct WorkManager: Sendable {
         case publish(Message)
         /// A gateway knows a newer epoch: this Work Manager has been replaced and must go.
         case fenced(Int)
+        /// What became of a wish for a run; nil: it is fired.
+        case answered(RunTrigger, Problem?)
         /// So many jobs stand between this Work Manager and its end.
         case draining(remaining: Int)
         /// All ended, all committed: it may go.
@@ -60,11 +63,18 @@ package struct WorkManager: Sendable {
 
     /// What a service has done so far.
     struct ServiceTrack: Sendable {
+        /// Every tick up to here is accounted for. What is queued lies after it, so a queue needs no memory.
         var lastTick: Timestamp?
+        /// nil: not due by itself.
+        var timetable: Timetable?
+        /// The first tick that is not accounted for.
+        var nextTick: Timestamp?
         var succeeded: RunReference?
         var consumed: [RunID] = []
         /// The run that has not finished yet.
         var openRun: RunID?
+        /// The last runs that somebody asked for.
+        var manual: [RunID] = []
     }
 
     package init(
@@ -81,6 +91,7 @@ package struct WorkManager: Sendable {
         for (service, run) in resume.succeeded { services[service, default: .init()].succeeded = run }
         for (service, runs) in resume.consumed { services[service, default: .init()].consumed = runs }
         for open in resume.open { adopt(open, at: now) }
+        readTimetables(at: now)
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
@@ -102,6 +113,7 @@ package struct WorkManager: Sendable {
             if committed.epoch == epoch { journal.acknowledge(committed.ackSeq, at: now) }
         case .health(let provider, let health): received(health, of: provider, at: now)
         case .reconfigure(let newConfig): reconfigure(newConfig, at: now)
+        case .trigger(let wish): trigger(wish, at: now)
         case .drain(let deadline): beginDrain(until: deadline, at: now)
         case .resume: takeDrainBack(at: now)
         case .reconcile(let rows): reconcile(with: rows, at: now)
@@ -133,14 +145,7 @@ package struct WorkManager: Sendable {
             if drain.deadline > now.wall { next = min(next, monotonic(drain.deadline, at: now)) }
             return max(next, now.monotonic + 1)
         }
-        for plan in config.services {
-            guard let frequency = plan.frequency else { continue }
-            let tick = Schedule.next(
-                frequency, anchor: plan.anchor,
-                offset: Schedule.offset(frequency, tenant: tenant, service: plan.id),
-                last: services[plan.id]?.lastTick, now: now.wall)
-            if let tick { next = min(next, monotonic(tick, at: now)) }
-        }
+        if let tick = nextTick(at: now) { next = min(next, monotonic(tick, at: now)) }
         return max(next, now.monotonic + 1)
     }
 
@@ -190,7 +195,9 @@ package struct WorkManager: Sendable {
 
     private mutating func reconfigure(_ newConfig: WorkManagerConfig, at now: Moment) {
         guard newConfig.generation > config.generation else { return }
+        retireSchedules(for: newConfig, at: now)
         config = newConfig
+        readTimetables(at: now)
         for subject in reasons.keys.sorted() where subject.hasPrefix("service/") {
             if ServiceID(subject.dropFirst("service/".count)).flatMap(newConfig.service) == nil {
                 clearReason(subject, at: now)

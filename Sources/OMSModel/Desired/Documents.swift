@@ -11,11 +11,14 @@ package struct ProviderSpec: Hashable, Codable, Sendable {
     /// Upper bound of submits per second. Default: none.
     package var maxSubmitsPerSecond: Int?
     package var description: String?
+    /// Announced absences: no new work goes there from their beginning on, and its absence is no fault.
+    package var maintenance: [MaintenanceWindow]?
 
     package init(
         baseURL: String, credential: String? = nil, pollSeconds: Int? = nil, maxRunning: Int? = nil,
-        maxSubmitsPerSecond: Int? = nil, description: String? = nil
+        maxSubmitsPerSecond: Int? = nil, description: String? = nil, maintenance: [MaintenanceWindow]? = nil
     ) {
+        self.maintenance = maintenance
         self.baseURL = baseURL
         self.credential = credential
         self.pollSeconds = pollSeconds
@@ -25,12 +28,27 @@ package struct ProviderSpec: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case credential, description
+        case credential, description, maintenance
         case baseURL = "base_url"
         case pollSeconds = "poll_s"
         case maxRunning = "max_running"
         case maxSubmitsPerSecond = "max_submits_per_s"
     }
+}
+
+/// From `from` (included) to `until` (excluded).
+package struct MaintenanceWindow: Hashable, Codable, Sendable {
+    package var from: Timestamp
+    package var until: Timestamp
+    package var reason: String?
+
+    package init(from: Timestamp, until: Timestamp, reason: String? = nil) {
+        self.from = from
+        self.until = until
+        self.reason = reason
+    }
+
+    package func contains(_ time: Timestamp) -> Bool { from <= time && time < until }
 }
 
 /// What services a tenant gets and how (kind `Scenario`). A tenant lists several in order of preference.
@@ -57,11 +75,18 @@ package struct TenantSpec: Hashable, Codable, Sendable {
     package var replaceAfterSeconds: Int?
     /// What the registry must have before it starts the next epoch of a silent Work Manager. Default `door`.
     package var proof: ReplacementProof?
+    /// Per service of its scenarios what is different for this tenant, field by field; see `EffectiveService`.
+    package var services: [ServiceID: JSONValue]?
+    /// For choosing tenants by.
+    package var labels: [String: String]?
 
     package init(
         description: String? = nil, scenarios: [ScenarioID], variables: [String: String]? = nil,
-        suspended: Bool? = nil, replaceAfterSeconds: Int? = nil, proof: ReplacementProof? = nil
+        suspended: Bool? = nil, replaceAfterSeconds: Int? = nil, proof: ReplacementProof? = nil,
+        services: [ServiceID: JSONValue]? = nil, labels: [String: String]? = nil
     ) {
+        self.services = services
+        self.labels = labels
         self.replaceAfterSeconds = replaceAfterSeconds
         self.proof = proof
         self.description = description
@@ -71,7 +96,7 @@ package struct TenantSpec: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case description, scenarios, variables, suspended, proof
+        case description, scenarios, variables, suspended, proof, services, labels
         case replaceAfterSeconds = "replace_after_s"
     }
 }
@@ -101,6 +126,12 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     package var frequency: Frequency?
     /// Runs when each of these services has succeeded again. Excludes `frequency`.
     package var after: [ServiceID]?
+    /// A tick while the run before has not ended. Default `skip`.
+    package var overlap: OverlapPolicy?
+    /// With `queue-all`: how many ticks may wait. Default 100.
+    package var queueLimit: Int?
+    /// A tick that could not be fired for longer than this is superseded. Default: the newest is always fired.
+    package var catchUpSeconds: Int?
     package var timeoutSeconds: Int?
     package var dataSource: DataLocation?
     package var outputSource: DataLocation?
@@ -113,13 +144,16 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     package var deadlineSeconds: Int?
     /// When the Work Manager is replaced. Default `stop`.
     package var onReplace: ReplaceAction?
+    /// It fires nothing until this is taken away.
+    package var suspended: Bool?
 
     package init(
         type: ServiceType, frequency: Frequency? = nil, after: [ServiceID]? = nil, timeoutSeconds: Int? = nil,
         dataSource: DataLocation? = nil, outputSource: DataLocation? = nil, parameters: JSONValue? = nil,
         providers: ProviderPolicy? = nil, merge: MergeRule? = nil, maxAttempts: Int? = nil,
-        deadlineSeconds: Int? = nil, onReplace: ReplaceAction? = nil
+        deadlineSeconds: Int? = nil, onReplace: ReplaceAction? = nil, suspended: Bool? = nil
     ) {
+        self.suspended = suspended
         self.onReplace = onReplace
         self.type = type
         self.frequency = frequency
@@ -135,7 +169,9 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case type, frequency, after, parameters, providers, merge
+        case type, frequency, after, overlap, parameters, providers, merge, suspended
+        case queueLimit = "queue_limit"
+        case catchUpSeconds = "catch_up_s"
         case timeoutSeconds = "timeout_s"
         case dataSource = "data_source"
         case outputSource = "output_source"

@@ -22,8 +22,14 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     package var type: ServiceType
     package var frequency: Frequency?
     package var after: [ServiceID]
-    /// Tick 0 of the schedule, set once when the tenant first got the service.
+    /// Tick 0 of the schedule, set once when the tenant got the service with this rhythm.
     package var anchor: Timestamp
+    /// The rhythm before this one: its ticks before `anchor` that nobody fired are to be accounted for.
+    package var earlier: EarlierSchedule?
+    /// Absent: `skip`.
+    package var overlap: OverlapPolicy?
+    package var queueLimit: Int?
+    package var catchUpSeconds: Int?
     package var timeoutSeconds: Int
     package var deadlineSeconds: Int
     package var maxAttempts: Int
@@ -35,13 +41,15 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     package var merge: MergeRule
     /// Absent: `stop`.
     package var onReplace: ReplaceAction?
+    package var suspended: Bool?
 
     package init(
         id: ServiceID, type: ServiceType, frequency: Frequency? = nil, after: [ServiceID], anchor: Timestamp,
         timeoutSeconds: Int, deadlineSeconds: Int, maxAttempts: Int, dataSource: DataLocation? = nil,
         outputSource: DataLocation? = nil, parameters: JSONValue? = nil, providers: [ProviderChoice], merge: MergeRule,
-        onReplace: ReplaceAction? = nil
+        onReplace: ReplaceAction? = nil, suspended: Bool? = nil
     ) {
+        self.suspended = suspended
         self.onReplace = onReplace
         self.id = id
         self.type = type
@@ -59,13 +67,26 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, type, frequency, after, anchor, parameters, providers, merge
+        case id, type, frequency, after, anchor, earlier, overlap, parameters, providers, merge, suspended
+        case queueLimit = "queue_limit"
+        case catchUpSeconds = "catch_up_s"
         case timeoutSeconds = "timeout_s"
         case deadlineSeconds = "deadline_s"
         case maxAttempts = "max_attempts"
         case dataSource = "data_source"
         case outputSource = "output_source"
         case onReplace = "on_replace"
+    }
+}
+
+/// A schedule that is over.
+package struct EarlierSchedule: Hashable, Codable, Sendable {
+    package var frequency: Frequency
+    package var anchor: Timestamp
+
+    package init(frequency: Frequency, anchor: Timestamp) {
+        self.frequency = frequency
+        self.anchor = anchor
     }
 }
 

@@ -1,30 +1,46 @@
-/// How often a service runs: exactly one of the members (docs/sp-interface section 2).
+/// When a service runs: exactly one of `once`, `everySeconds`, `cron`, `onDemand` (docs/schedules.md).
 package struct Frequency: Hashable, Codable, Sendable {
     /// Runs one single time.
     package var once: Bool?
     /// Runs every so many seconds, counted from the service's anchor.
     package var everySeconds: Int?
-    /// Spreads the ticks of many services: each is late by a fixed, hashed part of this.
+    /// Makes every tick late by a fixed part of this, hashed from tenant and service.
     package var jitterSeconds: Int?
+    /// With `everySeconds`: after the first tick, each tenant's service has a phase of its own in the period.
+    package var spread: Bool?
     /// A cron expression (five fields). The schedule belongs to the Work Manager, never to a provider.
     package var cron: String?
-    package var timezone: String?
+    /// With `cron`: IANA name of the zone whose local time counts; UTC if absent.
+    package var timeZone: String?
+    /// Runs when somebody asks for it (`oms run`), never by itself.
+    package var onDemand: Bool?
 
     package init(
-        once: Bool? = nil, everySeconds: Int? = nil, jitterSeconds: Int? = nil, cron: String? = nil,
-        timezone: String? = nil
+        once: Bool? = nil, everySeconds: Int? = nil, jitterSeconds: Int? = nil, spread: Bool? = nil,
+        cron: String? = nil, timeZone: String? = nil, onDemand: Bool? = nil
     ) {
         self.once = once
         self.everySeconds = everySeconds
         self.jitterSeconds = jitterSeconds
+        self.spread = spread
         self.cron = cron
-        self.timezone = timezone
+        self.timeZone = timeZone
+        self.onDemand = onDemand
+    }
+
+    /// Whether both have the same ticks, but for where in the period they lie.
+    package func hasRhythm(of other: Frequency) -> Bool {
+        (once ?? false) == (other.once ?? false) && everySeconds == other.everySeconds && cron == other.cron
+            && (timeZone ?? "UTC") == (other.timeZone ?? "UTC") && (onDemand ?? false) == (other.onDemand ?? false)
     }
 
     enum CodingKeys: String, CodingKey {
-        case once, cron, timezone
+        case once, cron, spread
         case everySeconds = "every_s"
         case jitterSeconds = "jitter_s"
+        // The providers' contract has always written it so.
+        case timeZone = "timezone"
+        case onDemand = "on_demand"
     }
 }
 

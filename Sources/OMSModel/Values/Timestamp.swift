@@ -24,14 +24,14 @@ extension Timestamp: CustomStringConvertible {
         let milliseconds = min(max(milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
         let days = floorDivide(milliseconds, 86_400_000)
         let inDay = Int(milliseconds - days * 86_400_000)
-        let (year, month, day) = civil(fromDays: days)
+        let date = CivilDate(days: days)
         var text = [UInt8]()
         text.reserveCapacity(24)
-        append(year, width: 4, to: &text)
+        append(date.year, width: 4, to: &text)
         text.append(UInt8(ascii: "-"))
-        append(month, width: 2, to: &text)
+        append(date.month, width: 2, to: &text)
         text.append(UInt8(ascii: "-"))
-        append(day, width: 2, to: &text)
+        append(date.day, width: 2, to: &text)
         text.append(UInt8(ascii: "T"))
         append(inDay / 3_600_000, width: 2, to: &text)
         text.append(UInt8(ascii: ":"))
@@ -51,7 +51,8 @@ extension Timestamp: CustomStringConvertible {
         guard let year = scanner.number(4), scanner.take("-"), let month = scanner.number(2), scanner.take("-"),
             let day = scanner.number(2), scanner.take("T") || scanner.take("t") || scanner.take(" "),
             let hour = scanner.number(2), scanner.take(":"), let minute = scanner.number(2), scanner.take(":"),
-            let second = scanner.number(2), (1...12).contains(month), day >= 1, day <= daysIn(month, of: year),
+            let second = scanner.number(2), (1...12).contains(month), day >= 1,
+            day <= CivilDate.daysIn(month, of: year),
             hour < 24, minute < 60, second <= 60
         else { return nil }
         var fraction = 0
@@ -74,7 +75,8 @@ extension Timestamp: CustomStringConvertible {
             offsetMinutes = sign * (hours * 60 + minutes)
         }
         guard scanner.atEnd else { return nil }
-        let seconds = days(fromCivil: year, month, day) * 86_400 + Int64(hour * 3600 + minute * 60 + second)
+        let seconds =
+            CivilDate(year: year, month: month, day: day).days * 86_400 + Int64(hour * 3600 + minute * 60 + second)
         // With its offset a time of the first or the last day may lie outside of the years that have four digits.
         let value = (seconds - Int64(offsetMinutes) * 60) * 1000 + Int64(fraction)
         guard Self.writable.contains(value) else { return nil }
@@ -115,38 +117,7 @@ package struct Moment: Hashable, Sendable {
     }
 }
 
-// MARK: - Civil calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms")
-
-private func floorDivide(_ a: Int64, _ b: Int64) -> Int64 { a >= 0 ? a / b : -((-a + b - 1) / b) }
-
-private func civil(fromDays days: Int64) -> (year: Int, month: Int, day: Int) {
-    let shifted = days + 719_468
-    let era = floorDivide(shifted, 146_097)
-    let dayOfEra = Int(shifted - era * 146_097)
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    return (Int(era) * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, day)
-}
-
-private func days(fromCivil year: Int, _ month: Int, _ day: Int) -> Int64 {
-    let shiftedYear = month <= 2 ? year - 1 : year
-    let era = floorDivide(Int64(shiftedYear), 400)
-    let yearOfEra = shiftedYear - Int(era) * 400
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-    return era * 146_097 + Int64(dayOfEra) - 719_468
-}
-
-private func daysIn(_ month: Int, of year: Int) -> Int {
-    switch month {
-    case 2: (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
-    case 4, 6, 9, 11: 30
-    default: 31
-    }
-}
+// MARK: - Digits
 
 private func append(_ value: Int, width: Int, to text: inout [UInt8]) {
     var divisor = 1

@@ -48,11 +48,17 @@ package struct TickRecord: Hashable, Codable, Sendable {
     package var reason: String?
     /// With `superseded`: how many ticks of the schedule from `due` on this record ends (1 if absent).
     package var count: Int?
+    /// With `superseded`: every tick up to here is accounted for.
+    package var through: Timestamp?
+    /// Somebody asked for it: it is none of the schedule's ticks.
+    package var manual: Bool?
 
     package init(
         service: ServiceID, due: Timestamp, outcome: Outcome, time: Timestamp, run: RunID? = nil,
-        reason: String? = nil, count: Int? = nil
+        reason: String? = nil, count: Int? = nil, through: Timestamp? = nil, manual: Bool? = nil
     ) {
+        self.through = through
+        self.manual = manual
         self.service = service
         self.due = due
         self.outcome = outcome

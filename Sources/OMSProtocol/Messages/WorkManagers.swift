@@ -11,6 +11,8 @@ package struct WMControl: Hashable, Codable, Sendable {
         /// The registry's open runs differ from what the Work Manager says: adopt what is missing, record again what the
         /// registry lacks.
         case reconcile
+        /// Somebody asks for a run of a service now.
+        case trigger
         /// End at once, jobs and all left as they are.
         case shutdown
     }
@@ -27,6 +29,8 @@ package struct WMControl: Hashable, Codable, Sendable {
     /// With `drain`: what still waits for its own end is stopped then.
     package var deadline: Timestamp?
     package var reason: String?
+    /// With `trigger`.
+    package var trigger: RunTrigger?
 
     package init(
         id: String, command: Command, epoch: Int, fleet: NodeID, boot: Int64, generation: Int,

@@ -8,7 +8,9 @@ struct Migration: Sendable {
 }
 
 enum Migrator {
-    static let migrations = [migration0001Core, migration0002Report, migration0003Catalogs, migration0004Operations]
+    static let migrations = [
+        migration0001Core, migration0002Report, migration0003Catalogs, migration0004Operations, migration0010Schedules,
+    ]
 
     /// Chosen at random once; the same key in every release, so that two registries never migrate at the same time.
     private static let lockKey = 6_021_023_077

@@ -1,0 +1,127 @@
+import OMSModel
+import OMSProtocol
+
+/// How a service fires: by its tick, after its upstream, or because somebody asked for it.
+extension WorkManager {
+    /// A service with `after` fires when each upstream has succeeded again since this service's last run.
+    mutating func fireAfterUpstream(_ plan: ServicePlan, at now: Moment) {
+        let track = services[plan.id] ?? ServiceTrack()
+        if track.openRun != nil { return }
+        var upstream: [RunReference] = []
+        for id in plan.after {
+            guard let succeeded = services[id]?.succeeded, !track.consumed.contains(succeeded.run) else {
+                // Waiting is normal; a reason is due only when something keeps the upstream from succeeding.
+                if let obstacle = reasons["service/\(id)"] {
+                    explain(
+                        "service/\(plan.id)", "waits-for-upstream",
+                        "runs when \(id) has succeeded again; \(id): \(obstacle.text)", at: now)
+                } else if reasons["service/\(plan.id)"]?.code == "waits-for-upstream" {
+                    clearReason("service/\(plan.id)", at: now)
+                }
+                return
+            }
+            upstream.append(succeeded)
+        }
+        guard let due = upstream.map(\.due).max() else { return }
+        services[plan.id, default: .init()].consumed = upstream.map(\.run)
+        fire(plan, due: due, consumed: upstream.map(\.run), at: now)
+    }
+
+    /// Somebody asks for a run now. It counts for overlap like any other, and never waits: who asked is told.
+    /// Repeating the question with the same id has no second effect, because the run's id is derived from it.
+    mutating func trigger(_ trigger: RunTrigger, at now: Moment) {
+        let subject = "\(tenant)/\(trigger.service)"
+        guard let plan = config.service(trigger.service) else {
+            let known = config.services.map(\.id.text).joined(separator: ", ")
+            return answer(trigger, Problem(.notFound, "\(subject): no such service is in force; there are \(known)"))
+        }
+        let id = RunID(time: trigger.due, of: "run", tenant.text, plan.id.text, "manual", trigger.id)
+        if runs[id] != nil || services[plan.id]?.manual.contains(id) == true { return answer(trigger, nil) }
+        if drain != nil {
+            return answer(trigger, Problem(.draining, "\(subject): the Work Manager is being replaced; ask again soon"))
+        }
+        if journal.isFull {
+            return answer(trigger, Problem(.unavailable, "\(subject): the journal is full; see oms why \(tenant)"))
+        }
+        if let open = services[plan.id]?.openRun {
+            let why = "overlap: run \(open) has not ended"
+            note(
+                JournalEntry(
+                    tick: TickRecord(
+                        service: plan.id, due: trigger.due, outcome: .skipped, time: now.wall, run: nil, reason: why,
+                        manual: true)), at: now)
+            return answer(trigger, Problem(.busy, "\(subject): \(why); ask again when it has"))
+        }
+        services[plan.id, default: .init()].manual.append(id)
+        if let count = services[plan.id]?.manual.count, count > Self.maxManual {
+            services[plan.id]?.manual.removeFirst(count - Self.maxManual)
+        }
+        start(id, plan, due: trigger.due, consumed: nil, isManual: true, at: now)
+        answer(trigger, nil)
+    }
+
+    /// A repeated question comes within seconds.
+    private static var maxManual: Int { 20 }
+
+    private mutating func answer(_ trigger: RunTrigger, _ problem: Problem?) {
+        effects.append(.answered(trigger, problem))
+    }
+
+    func runID(_ service: ServiceID, due: Timestamp, consumed: [RunID]? = nil) -> RunID {
+        let causes = (consumed ?? []).map(\.description).joined(separator: ",")
+        return RunID(time: due, of: "run", tenant.text, service.text, "\(due.milliseconds)", causes)
+    }
+
+    mutating func fire(_ plan: ServicePlan, due: Timestamp, consumed: [RunID]?, at now: Moment) {
+        let id = runID(plan.id, due: due, consumed: consumed)
+        start(id, plan, due: due, consumed: consumed, isManual: false, at: now)
+    }
+
+    private mutating func start(
+        _ id: RunID, _ plan: ServicePlan, due: Timestamp, consumed: [RunID]?, isManual: Bool, at now: Moment
+    ) {
+        let tick = TickRecord(
+            service: plan.id, due: due, outcome: .fired, time: now.wall, run: id, manual: isManual ? true : nil)
+        // The same tick again, after a restart: the run is known and goes on.
+        if runs[id] != nil { return note(JournalEntry(tick: tick), at: now) }
+        var run = RunTrack(
+            id: id, plan: plan, due: due, started: now.wall,
+            deadline: now.wall.advanced(bySeconds: plan.deadlineSeconds),
+            generation: config.generation, consumed: consumed, jobs: [])
+        for choice in chosen(plan) { run.jobs.append(job(of: run, at: choice, attempt: 1, now)) }
+        note(JournalEntry(run: run.record(.running, plan: true)), at: now)
+        for index in run.jobs.indices {
+            run.jobs[index].revision += 1
+            note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
+            runOfJob[run.jobs[index].id] = id
+        }
+        // Last, because the journal may be cut anywhere: a run without its tick is fired again with the same ids, a
+        // tick without its run would be lost.
+        note(JournalEntry(tick: tick), at: now)
+        services[plan.id, default: .init()].openRun = id
+        clearReason("service/\(plan.id)", at: now)
+        runs[id] = run
+    }
+
+    func job(of run: RunTrack, at choice: ProviderChoice, attempt: Int, _ now: Moment) -> JobTrack {
+        JobTrack(
+            id: JobID(time: run.due, of: "job", "\(run.id)", choice.provider.text, "\(attempt)"), choice: choice,
+            attempt: attempt, created: now.wall)
+    }
+
+    /// The planner names every able provider in order. A rule that uses one result asks one provider: the first
+    /// that is not known to be down. Others are all asked.
+    private func chosen(_ plan: ServicePlan) -> [ProviderChoice] {
+        guard plan.merge.strategy == .first else { return plan.providers }
+        let first = plan.providers.first { usable[$0.provider] ?? true } ?? plan.providers.first
+        return first.map { [$0] } ?? []
+    }
+
+    /// Orders every open job of a run to be stopped at its provider. The run ends when their ends are confirmed.
+    mutating func stopJobs(of id: RunID, _ why: String) {
+        guard var run = runs[id] else { return }
+        run.isStopping = true
+        for index in run.jobs.indices { run.jobs[index].stop(why) }
+        runs[id] = run
+    }
+}

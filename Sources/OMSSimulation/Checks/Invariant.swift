@@ -1,0 +1,44 @@
+/// The promises (docs/architecture.md), each as something that can be seen to be broken.
+package enum Invariant: String, CaseIterable, Sendable {
+    /// The calls of a gateway for a tenant never fall back to a lower epoch, not even after its death.
+    case doorFallsBack = "P1-door"
+    /// No submit or stop of a lower epoch leaves any gateway once a Work Manager of a higher one has begun.
+    case oldEpochActs = "P1-epoch"
+    /// A Work Manager begins only after the epoch before has its end and its receipt.
+    case noReceipt = "P2-receipt"
+    /// It begins only after every gateway that may act for the tenant refuses the epoch before.
+    case notSealed = "P2-seal"
+    /// Nothing of an older epoch works at a provider without being in a row or in a receipt.
+    case unaccounted = "P2-jobs"
+    /// A provider begins the work of a job id once (as far as its own memory reaches).
+    case executedTwice = "P3"
+    /// Before a submit leaves, its intent is on the gateway's disk.
+    case noIntent = "P3-intent"
+    /// A terminal row of a job never changes, and nobody tries to change it.
+    case secondEnd = "P4-once"
+    /// What the row says is what happened at the provider.
+    case untrueEnd = "P4-truth"
+    /// After the faults everything ends, in time.
+    case neverEnds = "P4-ends"
+    /// A tick ends once.
+    case tickTwice = "P5-once"
+    /// No tick of a schedule is without an end.
+    case tickLost = "P5-hole"
+    /// A result names every provider that was asked, once.
+    case resultIncomplete = "P6"
+    /// What does not run has a reason, and runs again when the reason is gone.
+    case noReason = "P8"
+    /// A process handles a bounded number of events in a second.
+    case timerStorm = "bound-events"
+    /// What waits is bounded.
+    case memory = "bound-memory"
+    /// A core trapped. Seen by the runner only: the process is gone.
+    case trap = "trap"
+}
+
+package struct Violation: Sendable, Equatable {
+    package var invariant: Invariant
+    package var text: String
+    /// Simulated seconds.
+    package var at: String
+}

@@ -1,0 +1,92 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+
+/// What can only be judged from time to time, or at the end.
+extension World {
+    func audit() {
+        for id in setting.providers.map(\.id) {
+            providers[id]?.advance(to: now)
+            takeExecutions(of: id)
+        }
+        scheduler.add(.audit, at: now + 5 * SimClock.second)
+    }
+
+    /// The quiet time is over.
+    func finish() {
+        for id in setting.providers.map(\.id) {
+            providers[id]?.advance(to: now)
+            takeExecutions(of: id)
+        }
+        checkEnds()
+        checkTruth()
+        for tenant in setting.tenants { checkTenant(tenant) }
+        for key in database.ticks.keys.sorted(by: { ($0.tenant, $0.service) < ($1.tenant, $1.service) }) {
+            checkTicks(key)
+        }
+    }
+
+    private var wall: Timestamp { SimClock.wall(now, offset: 0) }
+
+    /// P4: whatever had its deadline well before the end has ended.
+    private func checkEnds() {
+        let limit = wall.advanced(bySeconds: -Self.patienceSeconds)
+        for (id, job) in database.jobs.sorted(by: { $0.key < $1.key })
+        where job.record.deadline < limit && job.record.created < limit && !job.record.state.isTerminal {
+            checker.violated(
+                .neverEnds, at: now,
+                "job \(id) of \(job.tenant) at \(job.record.provider) is \(job.record.state.rawValue), deadline "
+                    + "\(job.record.deadline): \(job.record.error?.detail ?? "")")
+        }
+        for (id, run) in database.runs.sorted(by: { $0.key < $1.key })
+        where run.record.deadline < limit && run.record.finished == nil {
+            checker.violated(.neverEnds, at: now, "run \(id) of \(run.tenant) goes on after \(run.record.deadline)")
+        }
+    }
+
+    /// Wall clocks may be off by minutes, so deadlines are too.
+    static let patienceSeconds = 120
+
+    /// P4: what was refused, expired or never had was not executed; what succeeded was.
+    private func checkTruth() {
+        for (id, job) in database.jobs.sorted(by: { $0.key < $1.key }) {
+            guard let provider = providers[job.record.provider], !provider.liedAbout.contains(id) else { continue }
+            switch job.record.state {
+            case .rejected, .expired:
+                // What a provider has forgotten, nobody can ask it.
+                if checker.executed[id] == provider.memory {
+                    checker.violated(
+                        .untrueEnd, at: now,
+                        "job \(id) is \(job.record.state.rawValue), and \(provider.id) has executed it: "
+                            + (job.record.error?.detail ?? ""))
+                }
+            case .succeeded:
+                if checker.executed[id] == nil {
+                    checker.violated(.untrueEnd, at: now, "job \(id) succeeded and was never executed")
+                }
+                if provider.hasSucceeded(id) == false {
+                    checker.violated(.untrueEnd, at: now, "job \(id) succeeded here and not at \(provider.id)")
+                }
+            default: break
+            }
+        }
+    }
+
+    /// P8: a tenant runs, on one fleet, with the epoch that the database knows.
+    private func checkTenant(_ tenant: TenantID) {
+        let open = database.epochs[tenant]?.last { $0.ended == nil }
+        let hosts = checker.hosts(of: tenant)
+        let running = hosts.contains { $0.epoch == open?.epoch && setting.nodes[$0.fleet].id == open?.fleet }
+        let reason = database.reasons[tenant]?["tenant"]
+        if !running {
+            checker.violated(
+                .noReason, at: now,
+                "\(tenant) does not run at the end; epoch \(open?.epoch ?? 0) on \(open?.fleet.text ?? "no fleet"), "
+                    + "reason: \(reason.map { "\($0.code): \($0.text)" } ?? "none")")
+        }
+        if let reason {
+            checker.violated(
+                .noReason, at: now, "\(tenant) runs and says \(reason.code): \(reason.text)")
+        }
+    }
+}

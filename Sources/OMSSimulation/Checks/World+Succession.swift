@@ -1,0 +1,45 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+
+extension World {
+    /// P2: what must hold at the moment at which a fleet begins a Work Manager.
+    func checkSuccession(_ tenant: TenantID, _ epoch: Int) {
+        guard epoch > 1 else { return }
+        let before = SimDatabase.EpochKey(tenant: tenant, epoch: epoch - 1)
+        let hasEnd = database.epochs[tenant]?.contains { $0.epoch == epoch - 1 && $0.ended != nil } ?? false
+        guard hasEnd, let receipt = database.receipts[before] else {
+            return checker.violated(
+                .noReceipt, at: now,
+                "epoch \(epoch) of \(tenant) begins, epoch \(epoch - 1) has \(hasEnd ? "no receipt" : "no end")")
+        }
+        for node in nodes where node.role == .gateway && mayAct(node) && node.ledger.fences[tenant] ?? 0 < epoch {
+            checker.violated(
+                .notSealed, at: now,
+                "epoch \(epoch) of \(tenant) begins, \(node.id) is fenced at \(node.ledger.fences[tenant] ?? 0)")
+        }
+        // A recovery adopts what the rows say; what its predecessor submitted without telling the journal runs to its
+        // end under the gateway's eyes (docs/replacement.md).
+        if !receipt.isRecovery { checkAccounts(tenant, epoch) }
+    }
+
+    /// A process that runs, has providers and can hear: no excuse for it.
+    private func mayAct(_ node: Node) -> Bool {
+        node.isAlive && !node.isPaused && !node.attached.isEmpty && node.connection != nil
+            && !node.isPartitioned(at: now)
+    }
+
+    private func checkAccounts(_ tenant: TenantID, _ epoch: Int) {
+        let receipts = database.receipts.filter { $0.key.tenant == tenant }.map(\.value)
+        for provider in setting.providers.map(\.id) {
+            for (id, job) in providers[provider]?.jobs ?? [:]
+            where job.request.tenant == tenant && job.epoch < epoch && !job.state.isTerminal {
+                if database.jobs[id] != nil || receipts.contains(where: { $0.jobs[id] != nil }) { continue }
+                checker.violated(
+                    .unaccounted, at: now,
+                    "epoch \(epoch) of \(tenant) begins, and \(provider) has job \(id) of epoch \(job.epoch) "
+                        + "(\(job.state.rawValue)), which is in no row and no receipt")
+            }
+        }
+    }
+}

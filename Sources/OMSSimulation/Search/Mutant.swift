@@ -1,0 +1,100 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+
+/// A safety rule that is left out on purpose, at the edge of a core or in a simulated part, to show that the
+/// simulation would notice.
+package enum Mutant: String, CaseIterable, Sendable {
+    /// The gateway's disk forgets the fences.
+    case volatileFence = "volatile-fence"
+    /// The gateway's disk forgets the intents.
+    case volatileIntent = "volatile-intent"
+    /// Effects do not wait for the disk.
+    case effectsBeforeLedger = "effects-before-ledger"
+    /// What the disk refused is published all the same.
+    case promisesUnwritten = "promises-unwritten"
+    /// A provider executes what it gets, as often as it gets it.
+    case providerRunsTwice = "provider-not-idempotent"
+    /// A provider forgets a stop that overtook its submit.
+    case providerForgetsStops = "no-tombstones"
+    /// A submit without an answer counts as not sent.
+    case timeoutIsFailure = "timeout-is-not-sent"
+    /// The journal is acknowledged before it is committed.
+    case acknowledgeBeforeCommit = "ack-before-commit"
+    /// The journal of an epoch that has ended is taken.
+    case journalOfOldEpoch = "journal-of-old-epoch"
+    /// A piece of journal is taken although one before it is missing.
+    case journalWithGaps = "journal-with-gaps"
+    /// A terminal row may change.
+    case terminalRowChanges = "terminal-row-changes"
+    /// An older record of a job overwrites a newer one.
+    case olderRevisionWins = "older-revision-wins"
+    /// An epoch's number is given out twice.
+    case epochNumberTwice = "epoch-number-twice"
+    /// A control command for another incarnation of the fleet is carried out.
+    case controlOfOtherBoot = "control-for-another-process"
+    /// A fleet's last will counts as a proof of its end.
+    case willIsProof = "will-is-proof-of-death"
+    /// Nothing is sent twice: no journal, no command.
+    case noRepetition = "no-repetition"
+    /// Work Managers do not hear that their epoch is over, neither from the registry nor from a gateway.
+    case deafToEpochs = "deaf-to-epochs"
+    /// Gateways do not hear of new epochs, and take every command for one of the newest.
+    case doorWithoutEpochs = "door-without-epochs"
+
+    /// Shown by `--mutants`.
+    package var isActive: Bool { true }
+
+    static func lossOfLedger(_ mutants: Set<Mutant>) -> (LedgerEntry) -> Bool {
+        let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))
+        guard fences || intents else { return { _ in false } }
+        return { entry in
+            switch entry {
+            case .fence: fences
+            case .intent: intents
+            case .acknowledged, .ended: false
+            }
+        }
+    }
+
+    static func altered(_ answer: ProviderAnswer, to call: ProviderCall, _ mutants: Set<Mutant>) -> ProviderAnswer {
+        guard mutants.contains(.timeoutIsFailure), case .failed(.maybeSent, let fault, let text) = answer else {
+            return answer
+        }
+        return .failed(.notSent, fault, text)
+    }
+
+    static func altered(_ message: Message, for node: Node, _ mutants: Set<Mutant>) -> Message {
+        if mutants.isEmpty { return message }
+        switch message.payload {
+        case .wmControl(var control) where mutants.contains(.controlOfOtherBoot) && node.role == .fleet:
+            if control.fleet == node.id { control.boot = node.boot }
+            return Message(message.topic, .wmControl(control))
+        case .presence(var presence) where mutants.contains(.willIsProof) && node.role == .registry:
+            if presence.state == .lost { presence.state = .offline }
+            return Message(message.topic, .presence(presence))
+        case .wmEpoch(var epoch) where mutants.contains(.deafToEpochs) && node.role == .fleet:
+            epoch.epoch = 0
+            return Message(message.topic, .wmEpoch(epoch))
+        case .wmEpoch(var epoch) where mutants.contains(.doorWithoutEpochs) && node.role == .gateway:
+            epoch.epoch = 0
+            return Message(message.topic, .wmEpoch(epoch))
+        default: return message
+        }
+    }
+}
+
+extension World {
+    /// Whether a message may leave; what is forbidden by a mutant does not.
+    func passesMutants(_ message: Message) -> Bool {
+        guard options.mutants.contains(.noRepetition) else { return true }
+        let key: String
+        switch message.payload {
+        case .jobCommand(let command): key = "\(message.topic.name) \(command.job) \(command.command)"
+        case .journal(let journal): key = "\(message.topic.name) \(journal.epoch) \(journal.firstSeq)"
+        case .wmControl(let control): key = "\(message.topic.name) \(control.epoch) \(control.command)"
+        default: return true
+        }
+        return operatorDesk.seen.insert(key).inserted
+    }
+}

@@ -1,0 +1,51 @@
+import OMSCore
+
+package struct SimulationOptions: Sendable {
+    /// Upper bound of the simulated time with faults.
+    package var minutes = 5.0
+    package var mutants: Set<Mutant> = []
+    package var disabledFaults: Set<Int> = []
+    package var invariants: Set<Invariant> = Self.standard
+    package var recordsTrace = false
+    /// Whether some seeds have a second registry that waits for the database's lock.
+    package var standby = false
+
+    package init() {}
+
+    package static let standard: Set<Invariant> = Set(Invariant.allCases)
+}
+
+package struct Outcome: Sendable {
+    package var seed: UInt64
+    package var violation: Violation?
+    package var traceHash: UInt64
+    package var trace: [String]
+    package var events: Int
+    package var simulatedSeconds: Double
+    package var faults: [String]
+    package var figures: Figures
+
+    package struct Figures: Sendable {
+        package var jobs = 0
+        package var runs = 0
+        package var epochs = 0
+        package var executions = 0
+    }
+}
+
+/// One seed, one history.
+package enum Simulation {
+    package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
+        let setting = Setting(seed: seed, minutes: options.minutes, standby: options.standby)
+        let world = World(setting, options)
+        world.run()
+        return Outcome(
+            seed: seed, violation: world.checker.violation, traceHash: world.trace.hash, trace: world.trace.lines,
+            events: world.events, simulatedSeconds: Double(world.now) / Double(SimClock.second),
+            faults: setting.faults.map { $0.description(setting.nodes) },
+            figures: Outcome.Figures(
+                jobs: world.database.jobs.count, runs: world.database.runs.count,
+                epochs: world.database.epochs.values.reduce(0) { $0 + $1.count },
+                executions: world.checker.executed.count))
+    }
+}

@@ -1,0 +1,68 @@
+import OMSModel
+import OMSProtocol
+
+/// Draws what goes wrong, and when.
+enum Nemesis {
+    static func plan(_ setting: Setting, seed: UInt64) -> [Fault] {
+        var random = SimRandom(seed: seed, stream: 2)
+        let seconds = setting.faultsEnd / SimClock.second
+        let count = random.int(1...max(2, Int(seconds / 12)))
+        var faults: [Fault] = []
+        for _ in 0..<count {
+            let at = random.int(5_000...max(5_001, seconds * 1_000 - 5_000)) * SimClock.millisecond
+            faults.append(Fault(at: at, kind: draw(setting, &random)))
+        }
+        return faults.sorted { $0.at < $1.at }
+    }
+
+    private static func draw(_ setting: Setting, _ random: inout SimRandom) -> Fault.Kind {
+        let node = random.int(0...setting.nodes.count - 1)
+        let time = duration(&random)
+        let provider = random.pick(setting.providers).id
+        let tenant = random.pick(setting.tenants)
+        let gateways = setting.nodes.indices.filter { setting.nodes[$0].role == .gateway }
+        let gateway = random.pick(gateways)
+        let weather = random.pick(ProviderWeather.kinds)
+        switch random.int(0...99) {
+        case 0..<14: return .kill(node: node, silently: random.chance(0.2), down: time)
+        case 14..<26:
+            return .cut(node: node, effects: random.int(0...12), kills: random.chance(0.6), down: time)
+        case 26..<36: return .pause(node: node, time)
+        case 36..<40: return .goodbye(node: node, down: time)
+        case 40..<50: return .partition(node: node, time)
+        case 50..<55: return .broker(down: min(time, 20 * SimClock.second))
+        case 55..<59: return .databaseDown(time)
+        case 59..<62: return .databaseStalls(time)
+        case 62..<66: return .databaseFlaky(time)
+        case 66..<80: return .weather(provider, weather.name, weather.weather, time)
+        case 80..<84: return .providerRestart(provider, forgetting: random.chance(0.5))
+        case 84..<86: return .ledgerFull(node: gateway, time)
+        case 86..<88: return .ledgerSlow(node: gateway, time)
+        case 88..<91: return .wallStep(node: node, milliseconds: step(&random))
+        case 91..<95:
+            return .storm(
+                loss: random.pick([0.05, 0.3, 0.8]), doubling: random.pick([0.05, 0.3]),
+                delay: random.pick([100, 3_000]) * SimClock.millisecond, time)
+        case 95..<97: return .suspend(tenant, time)
+        case 97..<99: return .reparameterise("main")
+        default: return .respecify(provider)
+        }
+    }
+
+    /// Some pass before anybody notices, some outlast every patience.
+    private static func duration(_ random: inout SimRandom) -> SimTime {
+        let milliseconds: Int64
+        switch random.int(0...3) {
+        case 0: milliseconds = random.int(100...1_500)
+        case 1: milliseconds = random.int(1_000...8_000)
+        case 2: milliseconds = random.int(5_000...30_000)
+        default: milliseconds = random.int(20_000...90_000)
+        }
+        return milliseconds * SimClock.millisecond
+    }
+
+    private static func step(_ random: inout SimRandom) -> Int64 {
+        let size = random.pick([200, 3_000, 30_000, 600_000] as [Int64])
+        return random.chance(0.5) ? size : -size
+    }
+}

@@ -1,0 +1,42 @@
+import OMSCore
+import OMSModel
+import OMSProtocol
+
+/// A person with the `oms` command: asks again until the answer comes.
+struct OperatorDesk {
+    var open: [ClientRequest] = []
+    var asked = 0
+    /// Documents as they were last declared.
+    var declared: [String: JSONValue] = [:]
+    /// Mutants that drop repetitions remember what has passed.
+    var seen: Set<String> = []
+}
+
+extension World {
+    static let operatorName: NodeID = "admin"
+
+    /// Declares changed documents.
+    func apply(_ documents: [JSONValue]) {
+        operatorDesk.asked += 1
+        operatorDesk.open.append(
+            ClientRequest(
+                id: "q\(operatorDesk.asked)", client: Self.operatorName, method: "apply",
+                params: ["documents": .array(documents)]))
+        if operatorDesk.open.count == 1 { operatorAsks() }
+    }
+
+    func operatorAsks() {
+        guard let request = operatorDesk.open.first else { return }
+        if broker.isUp { route(Message(.command, .request(request)), from: -1) }
+        scheduler.add(.operatorAsks, at: now + 5 * SimClock.second)
+    }
+
+    func answered(_ message: Message) {
+        guard case .response(let response) = message.payload, let first = operatorDesk.open.first,
+            response.id == first.id
+        else { return }
+        trace.note(now, "operator", nil) { "answer \(response.status) \(response.error?.detail ?? "")" }
+        guard response.status != 503 else { return }
+        operatorDesk.open.removeFirst()
+    }
+}

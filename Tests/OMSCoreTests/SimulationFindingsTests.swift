@@ -1,0 +1,73 @@
+import OMSModel
+import OMSProtocol
+import Testing
+
+@testable import OMSCore
+
+/// What the simulation found (docs/simulation.md), each in its shortest form.
+@Suite("Findings of the simulation")
+struct SimulationFindingsTests {
+    @Test("an intent that was not written is written before the next try")
+    func intentAgain() throws {
+        var bench = GatewayBench()
+        bench.command(.submit, jobID(1))
+        bench.fail(try bench.taken(), .notSent, .ledger)
+        bench.records = []
+        bench.pass(2_000)
+        #expect(bench.take() != nil)
+        #expect(bench.records.contains { if case .intent(let job) = $0 { job.request.id == jobID(1) } else { false } })
+    }
+
+    @Test("a piece of journal of which a part was committed already does not block the rest")
+    func partlyCommitted() throws {
+        var bench = RegistryBench.active()
+        bench.holdsCommits = true
+        // Entries 1 to 3 were committed by a request whose answer was lost, so the database answers 3 to 1...5.
+        bench.journal(1, 5)
+        bench.feed(.stored(ticket: try #require(bench.held.last).ticket, .committed(3)))
+        bench.journal(4, 2)
+        guard case .commit(_, let rest) = try #require(bench.held.last).request else { return }
+        #expect(rest.firstSeq == 4)
+        #expect(bench.held.count == 2)
+    }
+
+    @Test("an end counts even if the provider's revision has fallen: else the job would stay open for ever")
+    func endWithFallenRevision() throws {
+        var bench = GatewayBench()
+        bench.command(.submit, jobID(1))
+        bench.answer(try bench.taken(), 201, .job(bench.job(jobID(1), .running, revision: 5)))
+        bench.gateway.apply(
+            bench.job(jobID(1), .succeeded, revision: 3), to: try #require(bench.gateway.jobs[jobID(1)]), at: at(10))
+        #expect(bench.gateway.jobs[jobID(1)]?.state == .succeeded)
+        bench.gateway.apply(
+            bench.job(jobID(1), .failed, revision: 9), to: try #require(bench.gateway.jobs[jobID(1)]), at: at(20))
+        #expect(bench.gateway.jobs[jobID(1)]?.state == .succeeded, "and it never changes")
+    }
+
+    @Test("a gateway that says again that it is there is attached again: it may have given its providers up unseen")
+    func attachesAgain() {
+        var bench = RegistryBench.active()
+        bench.presence(.gatewayPresence("g1"))
+        #expect(
+            bench.sent.contains {
+                if case .gatewayControl(let control) = $0.payload { control.command == .attach } else { false }
+            })
+    }
+
+    @Test("fleets and gateways say now and then that they are there: any message may be lost")
+    func announcements() {
+        var fleet = Fleet(id: "f1", boot: 1, release: "t", at: at(0))
+        _ = fleet.receive(.connected, at: at(0))
+        #expect(fleet.nextWake(at: at(0)) == at(30_000).monotonic)
+        #expect(
+            fleet.receive(.wake, at: at(30_000)).contains { effect in
+                if case .publish(let message) = effect { message.topic == .fleetPresence("f1") } else { false }
+            })
+        var gateway = Gateway(id: "g1", boot: 1, release: "t", seed: 1, at: at(0))
+        _ = gateway.receive(.connected, at: at(0))
+        #expect(
+            gateway.receive(.wake, at: at(30_000)).contains { effect in
+                if case .publish(let message) = effect { message.topic == .gatewayPresence("g1") } else { false }
+            })
+    }
+}
