@@ -55,6 +55,8 @@ extension Registry {
                 + operation.initiator)
         switch track.phase {
         case .active, .starting:
+            // Of the epoch that runs now: another one may have begun while the operation was being stored.
+            tenants[tenant]?.operation?.epoch = track.epoch
             if operation.isForced { startSealing(tenant, at: now) } else { startDraining(tenant, at: now) }
         case .sealing where !track.isEnded:
             // Its process ended meanwhile: what it left is ended by the gateways.
@@ -205,7 +207,8 @@ extension Registry {
             return
         }
         if track.isEnded { return openNext(tenant, at: now) }
-        guard let operation = track.operation else { return openNext(tenant, at: now) }
+        // Without an operation about this very epoch its process is gone, and what it left goes to the next one.
+        guard let operation = track.operation, operation.epoch == track.epoch else { return openNext(tenant, at: now) }
         if operation.isForced { startSweeping(tenant, at: now) } else { close(tenant, at: now) }
     }
 
@@ -389,8 +392,14 @@ extension Registry {
         tenants[tenant]?.lastAudit = nil
         tenants[tenant]?.replacementReason = nil
         clearReason(tenant)
-        advance(tenant, .starting, at: now)
         publishEpoch(tenant)
+        if let kind = tenants[tenant]?.operation?.kind, kind == .suspend || kind == .offboard {
+            // It came while this epoch was being written: nobody is started with it any more.
+            tenants[tenant]?.operation?.epoch = epoch
+            advance(tenant, .sealing, isForced: true, at: now)
+            return startSealing(tenant, at: now)
+        }
+        advance(tenant, .starting, at: now)
         attend(tenant, at: now)
     }
 }
