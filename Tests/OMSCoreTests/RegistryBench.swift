@@ -12,6 +12,7 @@ struct RegistryBench {
     var held: [(ticket: Int, request: StoreRequest)] = []
     var holdsCommits = false
     var holdsEpochs = false
+    var holdsOperations = false
     var snapshot = Snapshot()
     var epochs: [TenantID: Int] = [:]
     var resume = WorkManagerResume.empty
@@ -53,6 +54,8 @@ struct RegistryBench {
                     if case .commit = request, holdsCommits {
                         held.append((ticket, request))
                     } else if case .openEpoch = request, holdsEpochs {
+                        held.append((ticket, request))
+                    } else if case .saveOperation = request, holdsOperations {
                         held.append((ticket, request))
                     } else {
                         events.append(.stored(ticket: ticket, answer(request)))
@@ -129,7 +132,7 @@ struct RegistryBench {
 
     /// Answers what was held back.
     mutating func release() {
-        (holdsCommits, holdsEpochs) = (false, false)
+        (holdsCommits, holdsEpochs, holdsOperations) = (false, false, false)
         let late = held
         held = []
         for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }

@@ -66,4 +66,23 @@ struct SoakFindingsTests {
         #expect(bench.closings.map(\.epoch) == [2])
         #expect(bench.registry.tenants["men"] == nil)
     }
+
+    @Test("the end of an operation is told when it is stored: whoever hears it may begin the next one")
+    func doneWhenStored() {
+        var bench = RegistryBench.active()
+        _ = bench.command("replace", ["tenant": "men"])
+        bench.acknowledge(bench.controls()[0], lastSeq: 0)
+        bench.pass(500)
+        bench.holdsOperations = true
+        bench.acknowledge(bench.controls()[0])
+        func told() -> Bool {
+            bench.sent.contains {
+                if case .event(let event) = $0.payload { event.kind == "operation.done" } else { false }
+            }
+        }
+        #expect(!told())
+        bench.release()
+        #expect(told())
+        #expect(bench.command("replace", ["tenant": "men"])?.status == 200)
+    }
 }

@@ -105,6 +105,12 @@ extension Registry {
         guard let current = tenants[tenant]?.operation, current.id == operation.id else { return }
         if operation.phase.isTerminal {
             tenants[tenant]?.operation = nil
+            // Not before: whoever hears it may begin the next operation at once.
+            let seconds = ((operation.endedAt ?? now.wall).milliseconds - operation.startedAt.milliseconds) / 1000
+            announce(
+                "operation.\(operation.phase.rawValue)", tenant,
+                "tenant \(tenant): \(operation.kind.rawValue) \(operation.phase.rawValue) after \(seconds) s"
+                    + (operation.isForced ? ", by force" : ""))
             replanSoon(at: now)
         } else {
             saveOperation(tenant)
@@ -114,11 +120,6 @@ extension Registry {
     mutating func finish(_ tenant: TenantID, _ outcome: ManagerOperation.Phase, at now: Moment) {
         guard let operation = tenants[tenant]?.operation, !operation.phase.isTerminal else { return }
         advance(tenant, outcome, at: now)
-        let seconds = (now.wall.milliseconds - operation.startedAt.milliseconds) / 1000
-        announce(
-            "operation.\(outcome.rawValue)", tenant,
-            "tenant \(tenant): \(operation.kind.rawValue) \(outcome.rawValue) after \(seconds) s"
-                + (operation.isForced ? ", by force" : ""))
     }
 
     // MARK: - Drain

@@ -97,7 +97,7 @@ struct SmallWorld: Sendable {
 
     /// A tenant's services that fire now and then, in every way of being replaced.
     static func flow(_ tenants: [String], _ world: SmallWorld, replaceAfter: Int = 30, isOver: Bool = false) -> String {
-        func every(_ seconds: Int) -> String { "frequency: {every_s: \(isOver ? 864_000 : seconds)}" }
+        func every(_ seconds: Int) -> String { "frequency: {\(isOver ? "on_demand: true" : "every_s: \(seconds)")}" }
         let all = (1...world.providers.count).map { "sp-\($0)" }
         return Documents.providers(world.providers)
             + Documents.scenario(

@@ -43,7 +43,7 @@ struct SoakWorld: Sendable {
 
     /// - Parameter isOver: no service fires any more, what is open goes on.
     func documents(isOver: Bool) -> String {
-        func every(_ seconds: Int) -> String { "frequency: {every_s: \(isOver ? 864_000 : seconds)}" }
+        func every(_ seconds: Int) -> String { "frequency: {\(isOver ? "on_demand: true" : "every_s: \(seconds)")}" }
         var text = Documents.providers(providers)
         text += Documents.scenario(
             "early",
