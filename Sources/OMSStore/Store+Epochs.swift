@@ -75,6 +75,7 @@ extension Store {
                   'run', r.id, 'service', r.service, 'due', oms.rfc3339(r.due),
                   'started', oms.rfc3339(r.started_at), 'deadline', oms.rfc3339(r.deadline),
                   'consumed', r.consumed, 'finished', r.finished_at IS NOT NULL, 'plan', r.plan,
+                  'revision', (r.result->>'revision')::int,
                   'jobs', (SELECT coalesce(json_agg(json_build_object(
                       'id', j.id, 'provider', j.provider, 'attempt', j.attempt, 'state', j.state,
                       'revision', j.revision, 'retryable', (j.error->>'retryable')::boolean,

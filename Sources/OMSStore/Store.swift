@@ -204,6 +204,7 @@ package actor Store {
                     database.close()
                     throw StandbyError()
                 }
+                if mustMigrate { try Self.seedReasonCodes(database) }
                 return applied
             }
             isMigrated = true

@@ -107,11 +107,11 @@ import Testing
     @Test func theExampleIsValid() throws {
         let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "examples/open-bandit/oms.yaml")
         let documents = try DeclaredDocuments(paths: [path]) { _ in "http://127.0.0.1:1" }
-        #expect(documents.parsed.count == 6)
+        #expect(documents.parsed.count == 7)
     }
 
     /// What the documentation shows can be applied as it stands.
-    @Test(arguments: ["documents.md": 3, "schedules.md": 1])
+    @Test(arguments: ["documents.md": 3, "schedules.md": 1, "merging.md": 1])
     func theDocumentationIsValid(page: String, count: Int) throws {
         let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "docs/" + page)
         let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)

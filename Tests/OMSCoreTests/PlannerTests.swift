@@ -186,6 +186,26 @@ struct DocumentReaderTests {
             errors(service(["type": "t", "frequency": ["once": true], "providers": ["use": "all"]])).contains {
                 $0.contains("/merge: is needed")
             })
+        for (merge, remedy) in [
+            (["strategy": "union"], "/merge/key: is missing"),
+            (["strategy": "union", "key": "id", "conflict": "newest"], "/merge/by: is missing: the member that says"),
+            (["strategy": "union", "key": "id", "by": "at"], "/merge/by: belongs to conflict"),
+            (["strategy": "best"], "/merge/objective: is missing"),
+            (["strategy": "best", "objective": "x", "require": [["output": "y"]]], "/require/0: needs 'at_least'"),
+            (["strategy": "mean", "k": 5], "/merge/k: belongs to strategy 'reciprocal-rank-fusion', not to 'mean'"),
+            (["strategy": "mean", "weights": ["a": 0]], "/merge/weights/a: must be a number above 0"),
+            (["strategy": "pooled-proportions", "alpha": 2], "/merge/alpha: must be above 0.0 and below 0.5"),
+            (["strategy": "mean", "deliver_after_s": 60], "/deliver_after_s: must be less than deadline_s (60)"),
+            (["strategy": "vote"], "/merge/strategy: 'vote' is none of"),
+            (["key": "id"], "/merge/strategy: is missing"),
+        ] as [(JSONValue, String)] {
+            let found = errors(
+                service([
+                    "type": "t", "frequency": ["once": true], "deadline_s": 60, "providers": ["use": "all"],
+                    "merge": merge,
+                ]))
+            #expect(found.contains { $0.contains(remedy) }, "\(found)")
+        }
         #expect(
             errors([
                 "kind": "Scenario", "name": "s",

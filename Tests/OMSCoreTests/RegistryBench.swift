@@ -11,6 +11,8 @@ struct RegistryBench {
     var requests: [StoreRequest] = []
     var held: [(ticket: Int, request: StoreRequest)] = []
     var holdsCommits = false
+    var holdsEpochs = false
+    var holdsOperations = false
     var snapshot = Snapshot()
     var epochs: [TenantID: Int] = [:]
     var resume = WorkManagerResume.empty
@@ -50,6 +52,10 @@ struct RegistryBench {
                 case .store(let ticket, let request):
                     requests.append(request)
                     if case .commit = request, holdsCommits {
+                        held.append((ticket, request))
+                    } else if case .openEpoch = request, holdsEpochs {
+                        held.append((ticket, request))
+                    } else if case .saveOperation = request, holdsOperations {
                         held.append((ticket, request))
                     } else {
                         events.append(.stored(ticket: ticket, answer(request)))
@@ -122,6 +128,14 @@ struct RegistryBench {
             now = min(end, registry.nextWake(at: at(now)) - 1_000_000)
             feed(.wake)
         }
+    }
+
+    /// Answers what was held back.
+    mutating func release() {
+        (holdsCommits, holdsEpochs, holdsOperations) = (false, false, false)
+        let late = held
+        held = []
+        for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }
     }
 
     mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {

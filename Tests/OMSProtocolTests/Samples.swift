@@ -44,7 +44,7 @@ enum Samples {
         providers: [
             ProviderContribution(provider: "beta", outcome: .used, job: job),
             ProviderContribution(provider: "gamma", outcome: .failed, job: job, error: problem),
-        ], outputs: outputs)
+        ], outputs: outputs, revision: 2)
     static let journal = Journal(
         epoch: 2, firstSeq: 7,
         entries: [

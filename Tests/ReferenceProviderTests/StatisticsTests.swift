@@ -1,3 +1,4 @@
+import OMSModel
 import Testing
 
 @testable import ReferenceProvider

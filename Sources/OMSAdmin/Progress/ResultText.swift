@@ -8,7 +8,8 @@ enum ResultText {
     static func render(_ result: ServiceResult) -> String {
         var lines = [
             "\(result.service) (\(result.type)): \(result.state.rawValue), "
-                + "finished \(result.finished), due \(result.due)",
+                + "finished \(result.finished), due \(result.due)"
+                + ((result.revision ?? 1) > 1 ? ", revision \(result.revision ?? 1)" : ""),
             "providers: "
                 + result.providers.map { contribution in
                     "\(contribution.provider) \(contribution.outcome.rawValue)"

@@ -111,6 +111,33 @@ struct FieldReader {
         return number
     }
 
+    func has(_ key: String) -> Bool { members[key].map { $0 != .null } ?? false }
+
+    mutating func number(
+        _ key: String, above low: Double = -.infinity, below high: Double = .infinity
+    ) -> Double? {
+        guard let value = value(key) else { return nil }
+        guard let number = value.doubleValue, number.isFinite else {
+            errors.add("\(pointer)/\(key)", "must be a number")
+            return nil
+        }
+        guard number > low, number < high else {
+            errors.add("\(pointer)/\(key)", "must be above \(low) and below \(high), not \(number)")
+            return nil
+        }
+        return number
+    }
+
+    /// The objects of a list; nil for one that is none, which is an error already.
+    mutating func items(_ key: String) -> [FieldReader?]? {
+        guard let value = value(key) else { return nil }
+        guard let items = value.arrayValue else {
+            errors.add("\(pointer)/\(key)", "must be a list")
+            return nil
+        }
+        return items.enumerated().map { FieldReader($1, at: "\(pointer)/\(key)/\($0)", errors) }
+    }
+
     mutating func bool(_ key: String) -> Bool? {
         guard let value = value(key) else { return nil }
         if value.boolValue == nil { errors.add("\(pointer)/\(key)", "must be true or false") }

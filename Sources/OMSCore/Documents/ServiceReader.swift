@@ -19,7 +19,7 @@ enum ServiceReader {
             timeoutSeconds: reader.int("timeout_s", in: 1...604_800),
             dataSource: reader.child("data_source").map(location),
             outputSource: reader.child("output_source").map(location), parameters: parameters,
-            providers: reader.child("providers").map(policy), merge: reader.child("merge").map(merge),
+            providers: reader.child("providers").map(policy), merge: reader.child("merge").map(MergeReader.merge),
             maxAttempts: reader.int("max_attempts", in: 1...20),
             deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000),
             onReplace: reader.choice("on_replace", ReplaceAction.self), suspended: reader.bool("suspended"))
@@ -27,6 +27,9 @@ enum ServiceReader {
         reader.finish()
         if spec.merge == nil || spec.merge?.strategy == .first, spec.providers?.use == .all {
             reader.fail("merge", "is needed with providers.use 'all': say how their results become one")
+        }
+        if let deliver = spec.merge?.deliverAfterSeconds, let deadline = spec.deadlineSeconds, deliver >= deadline {
+            reader.fail("merge/deliver_after_s", "must be less than deadline_s (\(deadline)), when the run ends")
         }
         return spec
     }
@@ -50,16 +53,6 @@ enum ServiceReader {
         if let only = value.only, let least = value.atLeast, least > only.count {
             reader.fail("at_least", "is more than the \(only.count) providers in 'only'")
         }
-        return value
-    }
-
-    private static func merge(_ source: FieldReader) -> MergeRule {
-        var reader = source
-        let value = MergeRule(
-            strategy: reader.choice("strategy", MergeRule.Strategy.self) ?? .first, output: reader.string("output"),
-            itemKey: reader.string("item_key"), k: reader.int("k", in: 1...10_000),
-            top: reader.int("top", in: 1...10_000))
-        reader.finish()
         return value
     }
 

@@ -21,6 +21,8 @@ struct JobTrack: Sendable {
     var notBefore: Int64 = 0
     var wantsStop = false
     var stopReason = "the run's deadline passed"
+    /// Its provider is unwell and not in the plan any more: its run does not wait for it.
+    var isAbandoned = false
     /// An earlier epoch had it: a gateway or provider may know it, whatever its state here.
     var mayBeKnown = false
     /// When the gateway was last asked and last heard (monotonic).
@@ -28,6 +30,10 @@ struct JobTrack: Sendable {
     var lastHeard: Int64 = 0
     var asks = 0
     var lastProgressRecorded: Int64 = 0
+    /// An earlier epoch has used its outputs in a result that is out; here they are only asked for again.
+    var wasUsed = false
+    /// The result that is out knows how it ended.
+    var isMerged = false
 
     init(id: JobID, choice: ProviderChoice, attempt: Int, created: Timestamp) {
         self.id = id
@@ -83,6 +89,12 @@ struct RunTrack: Sendable {
     var jobs: [JobTrack]
     /// Set when the result is out. The run stays while a job is open, so that every job gets its terminal state.
     var finished = false
+    /// Of the result that is out.
+    var revision = 0
+    /// The result that is out calls a branch late: it is to be amended when that branch ends.
+    var hasLate = false
+    /// The deadline has passed and every open job was told to stop.
+    var isOver = false
     /// Its jobs are being stopped: nothing is tried again.
     var isStopping = false
 

@@ -18,7 +18,9 @@ extension WorkManager {
             case .queued, .running, .stopping, .unknown, .succeeded: track.state = .unknown
             }
             track.mayBeKnown = true
-            if open.finished == true || job.quarantined == true, !job.state.isTerminal { track.wantsStop = true }
+            if (open.finished == true && !run.isAmendable(at: now)) || job.quarantined == true, !job.state.isTerminal {
+                track.wantsStop = true
+            }
             if job.quarantined == true { track.stopReason = "its Work Manager was replaced by force" }
             if job.state.isTerminal { track.error = Problem(.jobFailed, "ended before", retryable: job.retryable) }
             track.revision = job.revision
@@ -27,7 +29,7 @@ extension WorkManager {
             run.jobs.append(track)
             runOfJob[job.id] = run.id
         }
-        run.finished = open.finished ?? false
+        run.carryResult(of: open, at: now)
         runs[run.id] = run
         if !run.finished { services[open.service, default: .init()].openRun = run.id }
     }
@@ -91,10 +93,15 @@ extension WorkManager {
     mutating func attendRuns(at now: Moment) {
         for id in runs.keys.sorted() {
             guard var run = runs[id] else { continue }
-            if !run.finished, now.wall >= run.deadline {
-                for index in run.jobs.indices { run.jobs[index].stop("the run's deadline passed") }
+            if run.isOverdue(at: now) {
+                run.passDeadline()
                 runs[id] = run
-                finish(id, at: now)
+                if run.finished { amend(id, isLast: true, at: now) } else { deliver(id, at: now) }
+                guard let again = runs[id] else { continue }
+                run = again
+            } else if run.isPartialDue(at: now) {
+                runs[id] = run
+                deliverPartial(id, at: now)
                 guard let again = runs[id] else { continue }
                 run = again
             }
@@ -137,7 +144,11 @@ extension WorkManager {
                 note(JournalEntry(job: run.record(of: next, at: now)), at: now)
             }
             runs[id] = run
-            if run.latest.allSatisfy({ run.jobs[$0].state.isTerminal }) { finish(id, at: now) }
+            if run.latest.allSatisfy({ run.jobs[$0].state.isTerminal || run.jobs[$0].isAbandoned }) {
+                deliver(id, at: now)
+            }
+        } else {
+            amend(id, at: now)
         }
         if runs[id]?.isClosed == true { forget(id) }
     }
@@ -153,43 +164,31 @@ extension WorkManager {
         }
     }
 
-    private mutating func finish(_ id: RunID, at now: Moment) {
-        guard var run = runs[id], !run.finished else { return }
-        run.finished = true
-        runs[id] = run
-        let branches = run.latest.map { index in
-            let job = run.jobs[index]
-            return Branch(
-                provider: job.choice.provider, job: job.id, state: job.state, outputs: job.outputs ?? [:],
-                error: job.error)
+    /// After a change of the plan: runs do not wait until their deadline for a provider that is away and that the plan in
+    /// force does not count on. Its job is stopped when it can be, and looked after until it has ended.
+    mutating func abandonLost(at now: Moment) {
+        for id in runs.keys.sorted() {
+            guard var run = runs[id], !run.finished, let plan = config.service(run.plan.id) else { continue }
+            var isChanged = false
+            for index in run.jobs.indices
+            where !run.jobs[index].state.isTerminal && !run.jobs[index].isAbandoned
+                && usable[run.jobs[index].choice.provider] == false
+                && !plan.providers.contains(where: { $0.provider == run.jobs[index].choice.provider })
+            {
+                run.jobs[index].isAbandoned = true
+                run.jobs[index].wantsStop = true
+                run.jobs[index].stopReason = "its provider was lost and is not in the plan any more"
+                run.jobs[index].lastAsked = nil
+                run.jobs[index].notBefore = 0
+                isChanged = true
+            }
+            guard isChanged else { continue }
+            runs[id] = run
+            settle(id, at: now)
         }
-        let merged = Merger.merge(branches, by: run.plan.merge)
-        let result = ServiceResult(
-            run: id, service: run.plan.id, type: run.plan.type, state: merged.state, due: run.due,
-            finished: now.wall, strategy: run.plan.merge.strategy, providers: merged.providers,
-            outputs: merged.outputs)
-        var record = run.record(merged.state)
-        record.finished = now.wall
-        record.result = result
-        let subject = "service/\(run.plan.id)"
-        if merged.state == .failed {
-            let cause = merged.providers.compactMap { contribution in
-                contribution.error.map { "\(contribution.provider): \($0.detail ?? $0.title ?? $0.type)" }
-            }.joined(separator: "; ")
-            record.error = Problem(.jobFailed, cause.isEmpty ? "no provider delivered by the deadline" : cause)
-            explain(subject, "run-failed", "run \(id) failed: \(record.error?.detail ?? "")", at: now)
-        } else {
-            services[run.plan.id, default: .init()].succeeded = RunReference(run: id, due: run.due)
-            clearReason(subject, at: now)
-        }
-        note(JournalEntry(run: record), at: now)
-        lastResults[run.plan.id] = result
-        publish(.serviceResult(tenant, run.plan.id), .result(result))
-        if services[run.plan.id]?.openRun == id { services[run.plan.id]?.openRun = nil }
-        if run.isClosed { forget(id) }
     }
 
-    private mutating func forget(_ id: RunID) {
+    mutating func forget(_ id: RunID) {
         guard let run = runs.removeValue(forKey: id) else { return }
         for job in run.jobs { runOfJob[job.id] = nil }
     }

@@ -73,6 +73,8 @@ package struct WorkManager: Sendable {
         var consumed: [RunID] = []
         /// The run that has not finished yet.
         var openRun: RunID?
+        /// When the run began whose result stands for the service.
+        var spokeFor: Timestamp?
         /// The last runs that somebody asked for.
         var manual: [RunID] = []
     }
@@ -135,7 +137,10 @@ package struct WorkManager: Sendable {
         if !isStarted { return next }
         if let resend = journal.nextResend { next = min(next, resend) }
         for run in runs.values {
-            if !run.finished { next = min(next, monotonic(run.deadline, at: now)) }
+            if !run.finished || run.hasLate { next = min(next, monotonic(run.deadline, at: now)) }
+            if !run.finished, let partial = run.partialAt, partial > now.wall {
+                next = min(next, monotonic(partial, at: now))
+            }
             for job in run.jobs {
                 if drain != nil, job.lastAsked == nil, !job.wantsStop { continue }
                 if let at = job.nextCommand { next = min(next, at) }
@@ -198,6 +203,7 @@ package struct WorkManager: Sendable {
         retireSchedules(for: newConfig, at: now)
         config = newConfig
         readTimetables(at: now)
+        abandonLost(at: now)
         for subject in reasons.keys.sorted() where subject.hasPrefix("service/") {
             if ServiceID(subject.dropFirst("service/".count)).flatMap(newConfig.service) == nil {
                 clearReason(subject, at: now)

@@ -208,39 +208,6 @@ package struct ProviderPolicy: Hashable, Codable, Sendable {
     }
 }
 
-/// How the results of a run's providers become one.
-package struct MergeRule: Hashable, Codable, Sendable {
-    package enum Strategy: String, Codable, Sendable, CaseIterable {
-        /// The first succeeded provider, in the plan's order.
-        case first
-        /// Reciprocal rank fusion of ranked lists (Cormack, Clarke, Buettcher, SIGIR 2009).
-        case reciprocalRankFusion = "reciprocal-rank-fusion"
-    }
-
-    package var strategy: Strategy
-    /// The output that holds the ranked list. Default `ranking`.
-    package var output: String?
-    /// The member of a list element that names the item. Default `item`.
-    package var itemKey: String?
-    /// The constant of reciprocal rank fusion. Default 60.
-    package var k: Int?
-    /// Length of the merged list. Default: as long as the longest input.
-    package var top: Int?
-
-    package init(strategy: Strategy, output: String? = nil, itemKey: String? = nil, k: Int? = nil, top: Int? = nil) {
-        self.strategy = strategy
-        self.output = output
-        self.itemKey = itemKey
-        self.k = k
-        self.top = top
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case strategy, output, k, top
-        case itemKey = "item_key"
-    }
-}
-
 /// One declared document with its name.
 package enum Document: Hashable, Sendable {
     case provider(ProviderID, ProviderSpec)

@@ -144,6 +144,8 @@ package struct OpenRun: Hashable, Codable, Sendable {
     package var consumed: [RunID]?
     /// Its result is out; only jobs that have not ended keep it open.
     package var finished: Bool?
+    /// Of that result.
+    package var revision: Int?
     /// The plan that the run began with: a change of configuration does not touch running runs.
     package var plan: ServicePlan
     package var jobs: [OpenJob]

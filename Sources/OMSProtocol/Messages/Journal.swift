@@ -207,12 +207,15 @@ package struct ServiceResult: Hashable, Codable, Sendable {
     package var strategy: MergeRule.Strategy
     package var providers: [ProviderContribution]
     package var outputs: [String: JSONValue]
+    /// Grows when a late branch amends the result; absent: 1.
+    package var revision: Int?
 
     package init(
         run: RunID, service: ServiceID, type: ServiceType, state: RunRecord.State, due: Timestamp,
         finished: Timestamp, strategy: MergeRule.Strategy, providers: [ProviderContribution],
-        outputs: [String: JSONValue]
+        outputs: [String: JSONValue], revision: Int? = nil
     ) {
+        self.revision = revision
         self.run = run
         self.service = service
         self.type = type
@@ -226,7 +229,16 @@ package struct ServiceResult: Hashable, Codable, Sendable {
 }
 
 package struct ProviderContribution: Hashable, Codable, Sendable {
-    package enum Outcome: String, Codable, Sendable { case used, unused, missing, failed }
+    package enum Outcome: String, Codable, Sendable {
+        case used
+        /// It delivered, and the rule had no use for it.
+        case unused
+        /// Nothing came by the end of the run.
+        case missing
+        /// Nothing has come yet: it may amend the result.
+        case late
+        case failed
+    }
 
     package var provider: ProviderID
     package var outcome: Outcome

@@ -1,3 +1,4 @@
+import OMSModel
 /// How items are scored from their logs.
 enum RankingMethod: String, CaseIterable, Sendable {
     /// Posterior mean under a Beta prior fitted to all items: the best guess of each rate.

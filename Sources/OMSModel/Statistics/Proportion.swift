@@ -1,15 +1,18 @@
-import Foundation
-
 /// Clicks among impressions, and what they say about the rate behind them.
-struct Proportion: Hashable {
-    var trials: Int
-    var successes: Int
+package struct Proportion: Hashable, Sendable {
+    package var trials: Int
+    package var successes: Int
+
+    package init(trials: Int, successes: Int) {
+        self.trials = trials
+        self.successes = successes
+    }
 
     /// 0 when there was no trial.
-    var rate: Double { trials == 0 ? 0 : Double(successes) / Double(trials) }
+    package var rate: Double { trials == 0 ? 0 : Double(successes) / Double(trials) }
 
     /// Wilson's score interval (1927). Unlike the Wald interval it holds at small counts and at 0 successes.
-    func wilson(z: Double) -> ClosedRange<Double> {
+    package func wilson(z: Double) -> ClosedRange<Double> {
         guard trials > 0 else { return 0...1 }
         let n = Double(trials)
         let centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
@@ -22,14 +25,19 @@ struct Proportion: Hashable {
 }
 
 /// Two independent proportions compared.
-struct ProportionComparison: Hashable {
-    var control: Proportion
-    var treatment: Proportion
+package struct ProportionComparison: Hashable, Sendable {
+    package var control: Proportion
+    package var treatment: Proportion
 
-    var difference: Double { treatment.rate - control.rate }
+    package init(control: Proportion, treatment: Proportion) {
+        self.control = control
+        self.treatment = treatment
+    }
+
+    package var difference: Double { treatment.rate - control.rate }
 
     /// The pooled z statistic; nil when nothing varies (no trial in an arm, or all or none succeeded in both).
-    var z: Double? {
+    package var z: Double? {
         let (n1, n2) = (Double(control.trials), Double(treatment.trials))
         guard n1 > 0, n2 > 0 else { return nil }
         let pooled = Double(control.successes + treatment.successes) / (n1 + n2)
@@ -38,14 +46,14 @@ struct ProportionComparison: Hashable {
     }
 
     /// Two-sided; 1 when nothing varies: then there is no evidence of a difference.
-    var pValue: Double { z.map(Normal.twoSided) ?? 1 }
+    package var pValue: Double { z.map(Normal.twoSided) ?? 1 }
 
     /// Newcombe's hybrid score interval for the difference (1998, method 10), built from the two Wilson intervals.
-    func newcombe(z: Double) -> ClosedRange<Double> {
+    package func newcombe(z: Double) -> ClosedRange<Double> {
         let (a, b) = (control.wilson(z: z), treatment.wilson(z: z))
         let (pa, pb) = (control.rate, treatment.rate)
-        let below = (pow(pb - b.lowerBound, 2) + pow(a.upperBound - pa, 2)).squareRoot()
-        let above = (pow(b.upperBound - pb, 2) + pow(pa - a.lowerBound, 2)).squareRoot()
+        let below = ((pb - b.lowerBound) * (pb - b.lowerBound) + (a.upperBound - pa) * (a.upperBound - pa)).squareRoot()
+        let above = ((b.upperBound - pb) * (b.upperBound - pb) + (pa - a.lowerBound) * (pa - a.lowerBound)).squareRoot()
         return (difference - below)...(difference + above)
     }
 }

@@ -1,16 +1,20 @@
-import Foundation
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
 
 /// The standard normal distribution.
-enum Normal {
+package enum Normal {
     /// P(Z <= z). By `erfc`, which keeps its precision far out in the tail, where 1 - erf would be 0.
-    static func cumulative(_ z: Double) -> Double { 0.5 * erfc(-z / 2.0.squareRoot()) }
+    package static func cumulative(_ z: Double) -> Double { 0.5 * erfc(-z / 2.0.squareRoot()) }
 
     /// P(|Z| >= |z|).
-    static func twoSided(_ z: Double) -> Double { erfc(abs(z) / 2.0.squareRoot()) }
+    package static func twoSided(_ z: Double) -> Double { erfc(abs(z) / 2.0.squareRoot()) }
 
     /// The z with `cumulative(z) == probability`, by bisection: 80 halvings of [-40, 40] reach the last bit, and this
     /// is called once per job.
-    static func quantile(_ probability: Double) -> Double {
+    package static func quantile(_ probability: Double) -> Double {
         var (low, high) = (-40.0, 40.0)
         for _ in 0..<80 {
             let middle = (low + high) / 2
