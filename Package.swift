@@ -138,7 +138,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "CSystem", "OMSModel", "OMSProtocol", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
+                "CSystem", "OMSModel", "OMSProtocol", "OMSCore", "OMSRuntime", "Mosquitto", "Postgres", "OMSDev",
                 "HostileProvider",
             ],
             exclude: ["independent.py"]),

@@ -27,7 +27,7 @@ extension Store {
             INSERT INTO oms.operation AS o
             SELECT * FROM json_populate_record(NULL::oms.operation, $1::json)
             ON CONFLICT (id) DO UPDATE SET phase = EXCLUDED.phase, remaining = EXCLUDED.remaining,
-              forced = EXCLUDED.forced, evidence = EXCLUDED.evidence, deadline = EXCLUDED.deadline,
+              forced = EXCLUDED.forced, epoch = EXCLUDED.epoch, evidence = EXCLUDED.evidence, deadline = EXCLUDED.deadline,
               ended_at = EXCLUDED.ended_at
             WHERE o.ended_at IS NULL
             """, [try Rows.json(operation)])

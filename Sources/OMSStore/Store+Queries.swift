@@ -30,7 +30,8 @@ extension Store {
         """,
         "why": """
         SELECT * FROM report.why WHERE ($1::text IS NULL OR tenant = $1)
-          AND ($2::text IS NULL OR subject = 'service/' || $2) ORDER BY tenant, subject LIMIT $3::int
+          AND ($2::text IS NULL OR subject = $2 OR subject = 'service/' || $2 OR subject LIKE 'tick/' || $2 || '/%')
+        ORDER BY tenant NULLS FIRST, subject LIMIT $3::int
         """,
         "ticks": """
         SELECT * FROM report.tick WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR service = $2)
@@ -51,6 +52,8 @@ extension Store {
         WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)
         ORDER BY changed_at DESC, kind, name LIMIT $3::int
         """,
+        "rollouts":
+            "SELECT * FROM report.rollout WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY started_at DESC LIMIT $3::int",
         "operations": """
         SELECT operation, tenant, kind, phase, reason, initiator, epoch, remaining, forced, started_at, ended_at, took_s
         FROM report.operation WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL
@@ -67,6 +70,16 @@ extension Store {
         "nodes":
             "SELECT * FROM report.node WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY role, node LIMIT $3::int",
     ]
+
+    /// What would unblock what, for `report.why`.
+    static func seedReasonCodes(_ database: isolated PostgresConnection) throws {
+        let codes = Dictionary(uniqueKeysWithValues: ReasonCode.allCases.map { ($0.rawValue, $0.remedy) })
+        try database.query(
+            """
+            INSERT INTO oms.reason_code (code, remedy) SELECT key, value FROM json_each_text($1::json)
+            ON CONFLICT (code) DO UPDATE SET remedy = EXCLUDED.remedy
+            """, [try Rows.json(codes)])
+    }
 
     private static let maxRows = 500
     /// Leaves room for the envelope in a message of 256 KiB.

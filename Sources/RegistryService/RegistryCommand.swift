@@ -12,6 +12,7 @@ import Postgres
 /// - `--pg-host`, `--pg-port`, `--pg-database`, `--pg-user`: the PostgreSQL database (15 or newer)
 /// - `--pg-password-file`: first line is the password
 /// - `--heartbeat-seconds` (1 to 60, default 5): how often each Work Manager is asked for its status
+/// - `--unwell-seconds` (default 30), `--fail-back-seconds` (default 15): hysteresis of planning on a provider
 package struct RegistryCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "oms-registry",
@@ -33,6 +34,10 @@ package struct RegistryCommand: AsyncParsableCommand {
     package var pgPasswordFile: String?
     @Option(help: "Seconds between heartbeats (1 to 60).")
     package var heartbeatSeconds = 5
+    @Option(help: "Seconds that a provider may be unwell before plans leave it (0 to 3600).")
+    package var unwellSeconds = 30
+    @Option(help: "Seconds that a provider must be well again before plans come back to it (0 to 3600).")
+    package var failBackSeconds = 15
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     package var logLevel = "info"
 
@@ -44,13 +49,19 @@ package struct RegistryCommand: AsyncParsableCommand {
             guard (1...60).contains(heartbeatSeconds) else {
                 throw OptionError("--heartbeat-seconds must be from 1 to 60, not \(heartbeatSeconds)")
             }
+            for (option, value) in [("--unwell-seconds", unwellSeconds), ("--fail-back-seconds", failBackSeconds)]
+            where !(0...3_600).contains(value) {
+                throw OptionError("\(option) must be from 0 to 3600, not \(value)")
+            }
+            let patience = ProviderPatience(
+                unwellMilliseconds: Int64(unwellSeconds) * 1000, failBackMilliseconds: Int64(failBackSeconds) * 1000)
             let level = try logLevel.logLevel()
             let (bus, interval, database) = (bus, heartbeatSeconds, try database())
             try await ServiceHost.run("oms-registry", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
                 let core = Registry(
                     id: node, boot: now.wall.milliseconds, release: ServiceHost.release, heartbeatSeconds: interval,
-                    at: now)
+                    patience: patience, at: now)
                 let shell = RegistryShell(loop: loop, core: core, logger: logger)
                 try await shell.start(bus, database: database)
                 return { await shell.stop() }

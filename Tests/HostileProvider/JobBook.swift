@@ -52,6 +52,7 @@ struct JobBook {
                     record.started = now
                     change(&record, .running, now)
                     log.began(id)
+                    log.note(ProviderAct(kind: .began, tenant: record.tenant, job: id, time: now))
                 }
             }
             if record.state == .running, let started = record.started {
@@ -78,6 +79,9 @@ struct JobBook {
 
     private mutating func finish(_ record: inout Record, _ state: JobState, _ error: ProblemSlug?, _ now: Int64) {
         change(&record, state, now)
+        // Work ends at its time, also when nobody looks then.
+        let ended = state == .succeeded ? min(now, (record.started ?? now) + record.durationMilliseconds) : now
+        log.note(ProviderAct(kind: .ended(state), tenant: record.tenant, job: record.id, time: ended))
         record.finished = record.updated
         record.error = error
         endedToday[state, default: 0] += 1
@@ -86,6 +90,16 @@ struct JobBook {
     // MARK: Changes
 
     mutating func submit(_ body: JSONValue, epoch: Int64?, key: String?, now: Int64) -> Answer {
+        let answer = accept(body, epoch: epoch, key: key, now: now)
+        log.note(
+            ProviderAct(
+                kind: .submit(answer.status), tenant: body["tenant"]?.stringValue ?? "",
+                job: body["id"]?.stringValue ?? "", epoch: epoch, time: now,
+                run: body["labels"]?["run_id"]?.stringValue))
+        return answer
+    }
+
+    private mutating func accept(_ body: JSONValue, epoch: Int64?, key: String?, now: Int64) -> Answer {
         if case .refused(let answer) = JobForm.check(body, key: key, lies: lies) { return answer }
         let id = body["id"]?.stringValue ?? ""
         log.submitted(id)
@@ -122,6 +136,14 @@ struct JobBook {
     }
 
     mutating func stop(_ id: String, epoch: Int64?, now: Int64) -> Answer {
+        let answer = halt(id, epoch: epoch, now: now)
+        log.note(
+            ProviderAct(
+                kind: .stop(answer.status), tenant: records[id]?.tenant ?? "", job: id, epoch: epoch, time: now))
+        return answer
+    }
+
+    private mutating func halt(_ id: String, epoch: Int64?, now: Int64) -> Answer {
         log.stopped(id)
         guard var record = records[id], !isForgotten(record) else {
             tombstones.insert(id)

@@ -107,7 +107,7 @@ import Testing
     @Test func theExampleIsValid() throws {
         let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "examples/open-bandit/oms.yaml")
         let documents = try DeclaredDocuments(paths: [path]) { _ in "http://127.0.0.1:1" }
-        #expect(documents.parsed.count == 6)
+        #expect(documents.parsed.count == 7)
     }
 
     /// What the documentation shows can be applied as it stands.

@@ -11,6 +11,8 @@ struct RegistryBench {
     var requests: [StoreRequest] = []
     var held: [(ticket: Int, request: StoreRequest)] = []
     var holdsCommits = false
+    var holdsEpochs = false
+    var holdsOperations = false
     var snapshot = Snapshot()
     var epochs: [TenantID: Int] = [:]
     var resume = WorkManagerResume.empty
@@ -25,6 +27,7 @@ struct RegistryBench {
     var sweptAs: JobState? = .stopped
     var openJobs: [OpenJobRow] = []
     var auditAnswer: AuditedJobs?
+    var runFigures = (failed: 0, finished: 0)
 
     mutating func feed(_ event: Registry.Event) {
         var events = [event]
@@ -50,6 +53,10 @@ struct RegistryBench {
                 case .store(let ticket, let request):
                     requests.append(request)
                     if case .commit = request, holdsCommits {
+                        held.append((ticket, request))
+                    } else if case .openEpoch = request, holdsEpochs {
+                        held.append((ticket, request))
+                    } else if case .saveOperation = request, holdsOperations {
                         held.append((ticket, request))
                     } else {
                         events.append(.stored(ticket: ticket, answer(request)))
@@ -105,8 +112,10 @@ struct RegistryBench {
             return .opened(epoch: expected, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
-        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .prove:
+        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .prove,
+            .saveRollout:
             return .saved
+        case .rolloutFigures: return .figures(failed: runFigures.failed, finished: runFigures.finished)
         case .openJobs: return .openJobs(openJobs)
         case .audit(let tenants):
             return .audited(
@@ -122,6 +131,14 @@ struct RegistryBench {
             now = min(end, registry.nextWake(at: at(now)) - 1_000_000)
             feed(.wake)
         }
+    }
+
+    /// Answers what was held back.
+    mutating func release() {
+        (holdsCommits, holdsEpochs, holdsOperations) = (false, false, false)
+        let late = held
+        held = []
+        for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }
     }
 
     mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {

@@ -4,6 +4,34 @@ import Testing
 
 @testable import OMSCore
 
+@Suite("A provider that is lost in the middle of a run")
+struct LostProviderTests {
+    @Test("a run does not wait for it once the plan in force does without it; its job is still stopped and followed")
+    func abandoned() throws {
+        let rank = MergeRule(strategy: .reciprocalRankFusion)
+        let both = Fixture.plan("rank", every: 60, providers: ["alpha", "beta"], merge: rank)
+        var (manager, effects) = Fixture.manager(Fixture.config(both))
+        let jobs = Dictionary(uniqueKeysWithValues: effects.commands.map { ($0.provider, $0.command.job) })
+        let alpha = try #require(jobs["alpha"])
+        let beta = try #require(jobs["beta"])
+        let outputs: [String: JSONValue] = ["ranking": ["value": [["item": "a"]]]]
+        effects = manager.receive(
+            .jobEvent("alpha", event(alpha, .succeeded, outputs: outputs, at: at(10))), at: at(10))
+        #expect(effects.results.isEmpty)
+        let lost = Health(status: .unreachable, checked: at(20).wall, circuit: .open, gateway: "g1", boot: 1)
+        effects = manager.receive(.health("beta", lost), at: at(20))
+        #expect(effects.results.isEmpty, "being away for a moment is no reason")
+        let less = Fixture.plan("rank", every: 60, providers: ["alpha"], merge: rank)
+        effects = manager.receive(.reconfigure(Fixture.config(less, generation: 2)), at: at(30))
+        let result = try #require(effects.results.first)
+        #expect(result.state == .partial)
+        #expect(Set(result.providers.map(\.provider)) == ["alpha", "beta"], "P6: it is named all the same")
+        #expect(effects.commands.contains { $0.command.job == beta && $0.command.command == .stop })
+        effects = manager.receive(.jobEvent("beta", event(beta, .stopped, at: at(90_000))), at: at(90_000))
+        #expect(effects.entries.contains { $0.job?.id == beta && $0.job?.state == .stopped })
+    }
+}
+
 @Suite("A Work Manager")
 struct WorkManagerTests {
     @Test("fires tick 0 at once, journals tick, run and job, and submits")

@@ -14,7 +14,7 @@ private func rows(_ client: OperatorClient, _ method: String, _ params: [String:
 struct GetCommand: AsyncParsableCommand {
     enum Subject: String, ExpressibleByArgument, CaseIterable {
         case providers, tenants, jobs, runs, results, why, ticks, epochs, operations, receipts, quarantined, nodes,
-            catalogs, verifications, history
+            catalogs, verifications, history, rollouts
     }
 
     static let configuration = CommandConfiguration(
@@ -74,9 +74,11 @@ struct StatusCommand: AsyncParsableCommand {
 
 struct WhyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "why", abstract: "Says why something does not run: of all, one tenant, or TENANT/service/NAME.")
+        commandName: "why",
+        abstract: "Says why something does not run, since when, and what would unblock it.",
+        discussion: "Of all, of one tenant, or of TENANT/service/NAME (its ticks too) or TENANT/job/ID.")
 
-    @Argument(help: "TENANT, or TENANT/service/NAME.")
+    @Argument(help: "TENANT, TENANT/service/NAME or TENANT/job/ID.")
     var subject: String?
 
     @OptionGroup var connection: ConnectionOptions
@@ -88,7 +90,8 @@ struct WhyCommand: AsyncParsableCommand {
             switch parts.count {
             case 1: break
             case 3 where parts[1] == "service": params["service"] = .string(parts[2])
-            default: throw DevError("'\(subject)' is neither TENANT nor TENANT/service/NAME")
+            case 3 where parts[1] == "job": params["service"] = .string("job/\(parts[2])")
+            default: throw DevError("'\(subject)' is none of TENANT, TENANT/service/NAME, TENANT/job/ID")
             }
             guard TenantID(parts[0]) != nil else { throw DevError("'\(parts[0])' is no tenant's name; \(nameRule)") }
             params["tenant"] = .string(parts[0])

@@ -55,6 +55,8 @@ extension Registry {
                 + operation.initiator)
         switch track.phase {
         case .active, .starting:
+            // Of the epoch that runs now: another one may have begun while the operation was being stored.
+            tenants[tenant]?.operation?.epoch = track.epoch
             if operation.isForced { startSealing(tenant, at: now) } else { startDraining(tenant, at: now) }
         case .sealing where !track.isEnded:
             // Its process ended meanwhile: what it left is ended by the gateways.
@@ -103,6 +105,12 @@ extension Registry {
         guard let current = tenants[tenant]?.operation, current.id == operation.id else { return }
         if operation.phase.isTerminal {
             tenants[tenant]?.operation = nil
+            // Not before: whoever hears it may begin the next operation at once.
+            let seconds = ((operation.endedAt ?? now.wall).milliseconds - operation.startedAt.milliseconds) / 1000
+            announce(
+                "operation.\(operation.phase.rawValue)", tenant,
+                "tenant \(tenant): \(operation.kind.rawValue) \(operation.phase.rawValue) after \(seconds) s"
+                    + (operation.isForced ? ", by force" : ""))
             replanSoon(at: now)
         } else {
             saveOperation(tenant)
@@ -112,11 +120,6 @@ extension Registry {
     mutating func finish(_ tenant: TenantID, _ outcome: ManagerOperation.Phase, at now: Moment) {
         guard let operation = tenants[tenant]?.operation, !operation.phase.isTerminal else { return }
         advance(tenant, outcome, at: now)
-        let seconds = (now.wall.milliseconds - operation.startedAt.milliseconds) / 1000
-        announce(
-            "operation.\(outcome.rawValue)", tenant,
-            "tenant \(tenant): \(operation.kind.rawValue) \(outcome.rawValue) after \(seconds) s"
-                + (operation.isForced ? ", by force" : ""))
     }
 
     // MARK: - Drain
@@ -205,7 +208,8 @@ extension Registry {
             return
         }
         if track.isEnded { return openNext(tenant, at: now) }
-        guard let operation = track.operation else { return openNext(tenant, at: now) }
+        // Without an operation about this very epoch its process is gone, and what it left goes to the next one.
+        guard let operation = track.operation, operation.epoch == track.epoch else { return openNext(tenant, at: now) }
         if operation.isForced { startSweeping(tenant, at: now) } else { close(tenant, at: now) }
     }
 
@@ -389,8 +393,14 @@ extension Registry {
         tenants[tenant]?.lastAudit = nil
         tenants[tenant]?.replacementReason = nil
         clearReason(tenant)
-        advance(tenant, .starting, at: now)
         publishEpoch(tenant)
+        if let kind = tenants[tenant]?.operation?.kind, kind == .suspend || kind == .offboard {
+            // It came while this epoch was being written: nobody is started with it any more.
+            tenants[tenant]?.operation?.epoch = epoch
+            advance(tenant, .sealing, isForced: true, at: now)
+            return startSealing(tenant, at: now)
+        }
+        advance(tenant, .starting, at: now)
         attend(tenant, at: now)
     }
 }

@@ -89,18 +89,22 @@ extension Registry {
         }
         let since = fleets[fleet]?.lostSince ?? planFrom
         let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
-        guard now.monotonic - since >= patience, chooseFleet(at: now) != nil, !track.isBeginning,
-            track.operation == nil
-        else {
+        guard now.monotonic - since >= patience, chooseFleet(at: now) != nil, !track.isBeginning else {
             return explain(
                 tenant, "fleet-lost", "fleet \(fleet) is not connected; its Work Managers may still run", at: now)
+        }
+        if let operation = track.operation {
+            // The epoch that it was about has ended, and the next one came to a fleet that is lost: a move is due.
+            if operation.epoch < track.epoch { finish(tenant, .done, at: now) }
+            return
         }
         guard mayForce(tenant, nil, at: now) else { return }
         begin(
             .move, tenant, reason: "fleet \(fleet) is lost", initiator: "registry", isForced: true, at: now)
     }
 
-    /// The online fleet with the fewest tenants that is not being emptied.
+    /// The online fleet with the fewest tenants that is not being emptied; one that does not answer only if there is no
+    /// other.
     mutating func chooseFleet(at now: Moment) -> (NodeID, Int64)? {
         if fleetLoadFrom.map({ now.monotonic - $0 > 1_000 }) ?? true {
             fleetLoadFrom = now.monotonic
@@ -110,7 +114,10 @@ extension Registry {
             }
         }
         return fleets.filter { $0.value.presence.state == .online && !$0.value.isDraining }
-            .min { (fleetLoad[$0.key] ?? 0, $0.key) < (fleetLoad[$1.key] ?? 0, $1.key) }
+            .min {
+                ($0.value.isSilent ? 1 : 0, fleetLoad[$0.key] ?? 0, $0.key)
+                    < ($1.value.isSilent ? 1 : 0, fleetLoad[$1.key] ?? 0, $1.key)
+            }
             .map { ($0.key, $0.value.presence.boot) }
     }
 
@@ -198,12 +205,15 @@ extension Registry {
             "the Work Manager of epoch \(track.epoch) does not answer its heartbeats", at: now)
         let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
         guard now.monotonic - track.lastHeard >= patience, track.operation == nil, !track.isBeginning else { return }
+        // The broker notices a process that is stopped only after a while: it must not get the next epoch too.
+        fleets[fleet]?.isSilent = true
         begin(
             .replace, tenant, reason: "epoch \(track.epoch) did not answer \(track.unanswered) heartbeats",
             initiator: "registry", at: now)
     }
 
     mutating func answered(_ tenant: TenantID, _ status: WMStatus, at now: Moment) {
+        fleets[status.fleet]?.isSilent = false
         guard let track = tenants[tenant], status.epoch == track.epoch,
             track.phase == .active || track.phase == .draining
         else { return }
@@ -226,6 +236,7 @@ extension Registry {
     }
 
     mutating func acknowledged(_ tenant: TenantID, _ ack: WMAck, at now: Moment) {
+        fleets[ack.fleet]?.isSilent = false
         if ack.command == .trigger { return triggered(ack) }
         guard let track = tenants[tenant], ack.epoch == track.epoch, ack.fleet == track.fleet else { return }
         tenants[tenant]?.lastHeard = now.monotonic

@@ -127,6 +127,8 @@ struct FleetTrack: Sendable {
     var presence: Presence
     /// Since when it is not connected (monotonic).
     var lostSince: Int64?
+    /// One of its Work Managers did not answer for long, and none has answered since.
+    var isSilent = false
     /// An operator wants it empty: no tenant is placed there, and those that are there move.
     var isDraining = false
 }

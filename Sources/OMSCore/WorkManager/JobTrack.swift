@@ -21,6 +21,8 @@ struct JobTrack: Sendable {
     var notBefore: Int64 = 0
     var wantsStop = false
     var stopReason = "the run's deadline passed"
+    /// Its provider is unwell and not in the plan any more: its run does not wait for it.
+    var isAbandoned = false
     /// An earlier epoch had it: a gateway or provider may know it, whatever its state here.
     var mayBeKnown = false
     /// When the gateway was last asked and last heard (monotonic).

@@ -144,13 +144,35 @@ extension WorkManager {
             run.decide()
             if run.decided.isEmpty { tryAgain(&run, at: now) }
             runs[id] = run
-            if !run.decided.isEmpty || run.latest.allSatisfy({ run.jobs[$0].state.isTerminal }) {
+            let isOver = run.latest.allSatisfy { run.jobs[$0].state.isTerminal || run.jobs[$0].isAbandoned }
+            if !run.decided.isEmpty || isOver {
                 deliver(id, at: now)
             }
         } else {
             amend(id, at: now)
         }
         if runs[id]?.isClosed == true { forget(id) }
+    }
+
+    /// After a change of the plan: runs do not wait until their deadline for a provider that is away and that the plan in
+    /// force does not count on. Its job is stopped when it can be, and looked after until it has ended.
+    mutating func abandonLost(at now: Moment) {
+        for id in runs.keys.sorted() {
+            guard var run = runs[id], !run.finished, let plan = config.service(run.plan.id) else { continue }
+            var isChanged = false
+            for index in run.jobs.indices
+            where !run.jobs[index].state.isTerminal && !run.jobs[index].isAbandoned
+                && usable[run.jobs[index].choice.provider] == false
+                && !plan.providers.contains(where: { $0.provider == run.jobs[index].choice.provider })
+            {
+                run.jobs[index].isAbandoned = true
+                run.jobs[index].stop("its provider was lost and is not in the plan any more")
+                isChanged = true
+            }
+            guard isChanged else { continue }
+            runs[id] = run
+            settle(id, at: now)
+        }
     }
 
     mutating func forget(_ id: RunID) {

@@ -204,6 +204,7 @@ package struct WorkManager: Sendable {
         retireSchedules(for: newConfig, at: now)
         config = newConfig
         readTimetables(at: now)
+        abandonLost(at: now)
         for subject in reasons.keys.sorted() where subject.hasPrefix("service/") {
             if ServiceID(subject.dropFirst("service/".count)).flatMap(newConfig.service) == nil {
                 clearReason(subject, at: now)

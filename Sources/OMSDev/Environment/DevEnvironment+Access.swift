@@ -34,6 +34,9 @@ extension DevEnvironment {
             })
     }
 
+    /// To start it again after a stop.
+    package func postgresSpec() -> ChildSpec { postgres.child(port: postgresPort) }
+
     package func pid(of child: String) async -> Int32? { await supervisor.pid(of: child) }
 
     @discardableResult

@@ -53,10 +53,19 @@ extension DevEnvironment {
         }
     }
 
-    private func startServices() async throws {
-        try await startAndWait(registry(), kind: .registryPresence)
-        try await startAndWait(gateway(), kind: .gatewayPresence)
-        try await startAndWait(fleet(), kind: .fleetPresence)
+    /// Called by the start unless `extent` is less.
+    package func startServices() async throws {
+        for (name, id) in Self.instances(Self.registryName, options.registries) {
+            // The first one is active before the others come.
+            let ready: Set<Presence.State> = name == Self.registryName ? [.online] : [.online, .standby]
+            try await startAndWait(registry(name: name, id: id), kind: .registryPresence, ready)
+        }
+        for (name, id) in Self.instances(Self.gatewayName, options.gateways) {
+            try await startAndWait(gateway(name: name, id: id), kind: .gatewayPresence)
+        }
+        for (name, id) in Self.instances(Self.fleetName, options.fleets) {
+            try await startAndWait(fleet(name: name, id: id), kind: .fleetPresence)
+        }
         try await postgres.grantReporting(self)
     }
 
@@ -75,7 +84,9 @@ extension DevEnvironment {
     }
 
     /// Starts a service and waits for its birth message.
-    package func startAndWait(_ spec: ChildSpec, kind: TopicKind) async throws {
+    package func startAndWait(
+        _ spec: ChildSpec, kind: TopicKind, _ states: Set<Presence.State> = [.online]
+    ) async throws {
         options.onEvent(.starting(spec.name))
         let watch = try await BusConnection.open(bus(.monitor), kinds: [kind], persistent: true)
         let id = spec.arguments.drop { $0 != "--id" }.dropFirst().first
@@ -86,7 +97,8 @@ extension DevEnvironment {
                 group.addTask {
                     for await case .message(let message, _) in watch.events {
                         // Of this one and of this life: births of others, and of its past, are retained.
-                        if case .presence(let presence) = message.payload, presence.state == .online,
+                        if case .presence(let presence) = message.payload,
+                            states.contains(presence.state),
                             presence.boot >= before, id.map({ message.topic.name.contains("/\($0)/") }) ?? true
                         {
                             return

@@ -19,10 +19,25 @@ package final class DevEnvironment: Sendable {
         var postgres = 0
         var mqtt = 0
         var providers: [String: Int] = [:]
+        var detours: [String: Detour] = [:]
+    }
+
+    /// Other ports that a service finds the servers at, for tests that put something in between.
+    package struct Detour: Sendable {
+        package var mqtt: Int?
+        package var postgres: Int?
+
+        package init(mqtt: Int? = nil, postgres: Int? = nil) {
+            self.mqtt = mqtt
+            self.postgres = postgres
+        }
     }
 
     package var postgresPort: Int { ports.withLock { $0.postgres } }
     package var mqttPort: Int { ports.withLock { $0.mqtt } }
+
+    /// Before the service is started.
+    package func lead(_ child: String, over detour: Detour) { ports.withLock { $0.detours[child] = detour } }
 
     /// Starts an environment, runs `body` in it, and stops it.
     ///

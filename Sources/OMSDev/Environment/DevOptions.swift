@@ -12,6 +12,11 @@ package struct DevOptions: Sendable {
     }
 
     package var extent = Extent.services
+    /// How many processes of each service: `wm-fleet` with the id `fleet-1`, `wm-fleet-2` with the id `fleet-2`, ...
+    /// Of several registries one is active, the others stand by.
+    package var registries = 1
+    package var gateways = 1
+    package var fleets = 1
     /// Nil: a fresh folder in /tmp, removed after a clean end.
     package var dataFolder: String?
     /// With `demo`: the folder with `data/` and `oms.yaml`.

@@ -97,6 +97,19 @@ struct Checker {
         }
     }
 
+    /// A request whose gateway still waits for its answer reaches the provider.
+    mutating func callArrives(_ call: ProviderCall, at now: SimTime) {
+        guard let tenant = call.tenant, let epoch = call.epoch, epoch < begun[tenant] ?? 0 else { return }
+        switch call.kind {
+        case .submit, .stop:
+            violated(
+                .oldEpochArrives, at: now,
+                "\(call.kind.summary) of epoch \(epoch) of \(tenant) reaches \(call.provider), epoch "
+                    + "\(begun[tenant] ?? 0) has begun")
+        case .services, .status, .sweep, .job, .batch: break
+        }
+    }
+
     mutating func executed(_ execution: SimProvider.Execution, at provider: ProviderID) {
         executed[execution.job] = execution.memory
         let key = ExecutionKey(job: execution.job, provider: provider, memory: execution.memory)

@@ -37,13 +37,20 @@ package enum Mutant: String, CaseIterable, Sendable {
     case willIsProof = "will-is-proof-of-death"
     /// Nothing is sent twice: no journal, no command.
     case noRepetition = "no-repetition"
+    /// A gateway's last will counts as a proof that it acts for nobody any more.
+    case lostGatewayIsGone = "lost-gateway-is-gone"
+    /// A seal counts as given when it was asked for.
+    case sealNotAwaited = "seal-not-awaited"
+    /// A gateway confirms a seal while calls of the old epoch are under way.
+    case sealInFlight = "seal-with-calls-in-flight"
+    /// A Work Manager that is to drain says at once that it is done.
+    case doneBeforeEnd = "done-before-the-end"
+    /// Two registries at once: the database's lock is not asked.
+    case lockIgnored = "no-registry-lock"
     /// Work Managers do not hear that their epoch is over, neither from the registry nor from a gateway.
     case deafToEpochs = "deaf-to-epochs"
-    /// Gateways do not hear of new epochs, and take every command for one of the newest.
+    /// Gateways take every command and control for one of the highest epoch that they know.
     case doorWithoutEpochs = "door-without-epochs"
-
-    /// Shown by `--mutants`.
-    package var isActive: Bool { true }
 
     static func lossOfLedger(_ mutants: Set<Mutant>) -> (LedgerEntry) -> Bool {
         let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))
@@ -71,20 +78,49 @@ package enum Mutant: String, CaseIterable, Sendable {
             if control.fleet == node.id { control.boot = node.boot }
             return Message(message.topic, .wmControl(control))
         case .presence(var presence) where mutants.contains(.willIsProof) && node.role == .registry:
-            if presence.state == .lost { presence.state = .offline }
+            if presence.state == .lost, message.topic.kind == .fleetPresence { presence.state = .offline }
             return Message(message.topic, .presence(presence))
         case .wmEpoch(var epoch) where mutants.contains(.deafToEpochs) && node.role == .fleet:
             epoch.epoch = 0
             return Message(message.topic, .wmEpoch(epoch))
-        case .wmEpoch(var epoch) where mutants.contains(.doorWithoutEpochs) && node.role == .gateway:
-            epoch.epoch = 0
-            return Message(message.topic, .wmEpoch(epoch))
+        case .presence(var presence) where mutants.contains(.lostGatewayIsGone) && node.role == .registry:
+            if presence.state == .lost, message.topic.kind == .gatewayPresence { presence.state = .offline }
+            return Message(message.topic, .presence(presence))
+        case .jobCommand(var command) where mutants.contains(.doorWithoutEpochs) && node.role == .gateway:
+            guard case .jobCommand(let tenant, _) = message.topic else { return message }
+            command.epoch = max(command.epoch, node.ledger.fences[tenant] ?? 0)
+            return Message(message.topic, .jobCommand(command))
         default: return message
         }
     }
 }
 
 extension World {
+    /// Answers that a mutant gives in the place of those who should.
+    func forge(_ message: Message) {
+        switch message.payload {
+        case .gatewayControl(let control)
+        where control.command == .seal && options.mutants.contains(.sealNotAwaited):
+            forgeSeal(message, control)
+        case .wmControl(let control) where control.command == .drain && options.mutants.contains(.doneBeforeEnd):
+            guard case .wmControl(let tenant) = message.topic else { return }
+            let ack = WMAck(
+                id: control.id, command: .drain, phase: .done, epoch: control.epoch, generation: control.generation,
+                fleet: control.fleet, remaining: 0, lastSeq: 0)
+            route(Message(.wmAck(tenant), .wmAck(ack)), from: -1)
+        default: break
+        }
+    }
+
+    /// A gateway has heard a seal.
+    func forgeSeal(_ message: Message, _ control: GatewayControl) {
+        guard case .gatewayControl(let id) = message.topic, let node = nodes.first(where: { $0.id == id }) else {
+            return
+        }
+        let ack = GatewayAck(id: control.id, command: .seal, boot: node.boot, sealed: control.seals)
+        route(Message(.gatewayAck(id), .gatewayAck(ack)), from: -1)
+    }
+
     /// Whether a message may leave; what is forbidden by a mutant does not.
     func passesMutants(_ message: Message) -> Bool {
         guard options.mutants.contains(.noRepetition) else { return true }

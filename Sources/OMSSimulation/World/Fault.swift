@@ -24,6 +24,9 @@ struct Fault {
         case suspend(TenantID, SimTime)
         case reparameterise(ScenarioID)
         case respecify(ProviderID)
+        case replace(TenantID, deadlineSeconds: Int)
+        case abort(TenantID)
+        case drainFleet(NodeID, SimTime)
     }
 
     var at: SimTime
@@ -56,6 +59,9 @@ struct Fault {
             case .suspend(let tenant, let time): "suspend \(tenant) for \(seconds(time))"
             case .reparameterise(let scenario): "change \(scenario)"
             case .respecify(let provider): "change \(provider)"
+            case .replace(let tenant, let deadline): "replace \(tenant) with \(deadline) s to drain"
+            case .abort(let tenant): "abort what is under way for \(tenant)"
+            case .drainFleet(let fleet, let time): "empty \(fleet) for \(seconds(time))"
             }
         return "\(SimClock.text(at)) s: \(what)"
     }

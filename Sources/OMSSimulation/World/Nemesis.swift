@@ -23,7 +23,7 @@ enum Nemesis {
         let gateways = setting.nodes.indices.filter { setting.nodes[$0].role == .gateway }
         let gateway = random.pick(gateways)
         let weather = random.pick(ProviderWeather.kinds)
-        switch random.int(0...99) {
+        switch random.int(0...109) {
         case 0..<14: return .kill(node: node, silently: random.chance(0.2), down: time)
         case 14..<26:
             return .cut(node: node, effects: random.int(0...12), kills: random.chance(0.6), down: time)
@@ -44,8 +44,11 @@ enum Nemesis {
                 loss: random.pick([0.05, 0.3, 0.8]), doubling: random.pick([0.05, 0.3]),
                 delay: random.pick([100, 3_000]) * SimClock.millisecond, time)
         case 95..<97: return .suspend(tenant, time)
-        case 97..<99: return .reparameterise("main")
-        default: return .respecify(provider)
+        case 97..<98: return .reparameterise("main")
+        case 98..<99: return .respecify(provider)
+        case 99..<105: return .replace(tenant, deadlineSeconds: random.pick([0, 5, 30, 120]))
+        case 105..<107: return .abort(tenant)
+        default: return .drainFleet(random.pick(["f1", "f2"]), time)
         }
     }
 

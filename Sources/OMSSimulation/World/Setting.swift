@@ -47,12 +47,14 @@ struct Setting {
     }
 
     private static func mainScenario(_ random: inout SimRandom) -> JSONValue {
+        let onReplace: JSONValue = .string(random.pick(["stop", "stop", "adopt", "wait"]))
         func everyOne(_ random: inout SimRandom) -> JSONValue {
             [
                 "type": "recommend", "timeout_s": .int(random.pick([10, 20, 40])),
                 "max_attempts": .int(random.int(1...3)), "deadline_s": .int(random.pick([20, 45, 90])),
                 "frequency": ["every_s": .int(random.pick([15, 30, 60]))], "providers": ["use": "all"],
                 "merge": ["strategy": "reciprocal-rank-fusion"], "parameters": ["variant": 0],
+                "on_replace": onReplace,
             ]
         }
         func one(_ random: inout SimRandom) -> JSONValue {

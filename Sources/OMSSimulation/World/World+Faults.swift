@@ -53,6 +53,12 @@ extension World {
             scheduler.add(.faultEnds(index), at: now + time)
         case .reparameterise(let scenario): apply([setting.scenarioDocument(scenario, variant: index)])
         case .respecify(let provider): apply([setting.providerDocument(provider, variant: index)])
+        case .replace(let tenant, let seconds):
+            ask("replace", ["tenant": .string(tenant.text), "deadline_s": .int(Int64(seconds))])
+        case .abort(let tenant): ask("operation.abort", ["tenant": .string(tenant.text)])
+        case .drainFleet(let fleet, let time):
+            ask("fleet.drain", ["fleet": .string(fleet.text)])
+            scheduler.add(.faultEnds(index), at: now + time)
         }
     }
 
@@ -67,7 +73,9 @@ extension World {
         case .weather(let provider, _, _, _): providers[provider]?.weather = .calm
         case .storm: storm = now < setting.faultsEnd ? setting.background : Storm()
         case .suspend(let tenant, _): apply([setting.tenantDocument(tenant, suspended: false)])
-        case .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls, .providerRestart, .ledgerFull,
+        case .drainFleet(let fleet, _): ask("fleet.undrain", ["fleet": .string(fleet.text)])
+        case .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls, .providerRestart,
+            .ledgerFull,
             .ledgerSlow, .wallStep, .reparameterise, .respecify:
             break
         }
@@ -114,6 +122,7 @@ extension World {
             resume(node)
             start(node)
         }
+        for node in nodes where node.role == .fleet { ask("fleet.undrain", ["fleet": .string(node.id.text)]) }
         apply(setting.tenants.map { setting.tenantDocument($0, suspended: false) })
     }
 }

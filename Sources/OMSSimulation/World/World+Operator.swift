@@ -16,12 +16,13 @@ extension World {
     static let operatorName: NodeID = "admin"
 
     /// Declares changed documents.
-    func apply(_ documents: [JSONValue]) {
+    func apply(_ documents: [JSONValue]) { ask("apply", ["documents": .array(documents)]) }
+
+    func ask(_ method: String, _ params: JSONValue) {
         operatorDesk.asked += 1
         operatorDesk.open.append(
             ClientRequest(
-                id: "q\(operatorDesk.asked)", client: Self.operatorName, method: "apply",
-                params: ["documents": .array(documents)]))
+                id: "q\(operatorDesk.asked)", client: Self.operatorName, method: method, params: params))
         if operatorDesk.open.count == 1 { operatorAsks() }
     }
 

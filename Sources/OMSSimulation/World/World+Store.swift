@@ -58,6 +58,7 @@ extension World {
 
     /// Why the store cannot carry out anything now; nil: its session holds the lock.
     private func refusal(_ node: Node) -> Problem? {
+        if options.mutants.contains(.lockIgnored), databaseState.downUntil <= now { return nil }
         let isMine = databaseState.lockHolder.map { $0 == (node.index, node.incarnation) } ?? false
         if databaseState.downUntil <= now, isMine, node.storeRetryAt <= now {
             node.isStandby = false
@@ -72,7 +73,7 @@ extension World {
             node.storeRetryAt = now + storage.int(50...1_000) * SimClock.millisecond
             return Self.unavailable("connection refused")
         }
-        guard databaseState.lockHolder == nil else {
+        guard databaseState.lockHolder == nil || options.mutants.contains(.lockIgnored) else {
             node.isStandby = true
             node.storeRetryAt = now + SimClock.second / 2
             return Self.standby
@@ -126,6 +127,8 @@ extension StoreRequest {
         case .removeTenant(let tenant, _): "remove \(tenant)"
         case .drainFleet(let fleet, let isDraining, _): "drain \(fleet) \(isDraining)"
         case .prove: "prove"
+        case .saveRollout(let rollout): "rollout \(rollout.phase.rawValue)"
+        case .rolloutFigures: "rollout figures"
         case .commit(let tenant, let journal):
             "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .observe(let observations): "observe \(observations.count)"
@@ -162,6 +165,7 @@ extension StoreReply {
         case .resume(let resume): "\(resume.open.count) open runs"
         case .committed(let seq): "committed \(seq)"
         case .observed: "observed"
+        case .figures(let failed, let finished): "\(failed) of \(finished) failed"
         case .answer: "answer"
         case .failed(let problem): "failed: \(problem.detail ?? problem.type)"
         }

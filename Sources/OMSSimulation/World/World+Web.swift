@@ -35,6 +35,9 @@ extension World {
     /// - Parameter incarnation: -1 for a request whose answer nobody waits for.
     func arrivedAtProvider(_ node: Int, _ incarnation: Int, _ call: ProviderCall) {
         guard let weather = providers[call.provider]?.weather else { return }
+        if nodes[node].isAlive, nodes[node].incarnation == incarnation, !nodes[node].isPaused {
+            checker.callArrives(call, at: now)
+        }
         let (throttled, before) = (web.chance(weather.throttles), web.chance(weather.failsBefore))
         let (after, mute, malformed) = (
             web.chance(weather.failsAfter), web.chance(weather.losesAnswer), web.chance(weather.malformed)

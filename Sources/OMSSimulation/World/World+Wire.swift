@@ -156,6 +156,7 @@ extension World {
 
     func route(_ message: Message, from publisher: Int) {
         broker.retain(message)
+        if !options.mutants.isEmpty { forge(message) }
         if case .response = message.topic { return answered(message) }
         for connection in broker.subscribers(of: message.topic) {
             deliver(message, to: connection, from: publisher)
@@ -192,6 +193,11 @@ extension World {
             return
         }
         feed(node, .message(Mutant.altered(message, for: node, options.mutants)))
+        if options.mutants.contains(.sealInFlight), case .gatewayControl(let control) = message.payload,
+            control.command == .seal, node.isAlive
+        {
+            forgeSeal(message, control)
+        }
     }
 
     func heal(_ node: Node) {
