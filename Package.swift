@@ -134,7 +134,7 @@ let package = Package(
             name: "ReferenceProviderTests",
             dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
         .testTarget(name: "SimulationTests", dependencies: ["OMSSimulation"], resources: [.copy("failed-seeds.txt")]),
-        .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSDev", "OMSModel", "OMSProtocol"]),
+        .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSCore", "OMSDev", "OMSModel", "OMSProtocol"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

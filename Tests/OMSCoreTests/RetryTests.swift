@@ -15,7 +15,9 @@ struct RetryTests {
     private let busy = Problem(.busy, "full", retryable: true)
 
     /// Lets every attempt fail at once, until the run ends.
-    private func outage(_ plan: ServicePlan, _ error: Problem, tenant: Int64 = 0) -> (submits: [Int64], result: ServiceResult?) {
+    private func outage(_ plan: ServicePlan, _ error: Problem, tenant: Int64 = 0) -> (
+        submits: [Int64], result: ServiceResult?
+    ) {
         var (manager, effects) = Fixture.manager(Fixture.config(plan))
         var submits: [Int64] = []
         var time: Int64 = 0
@@ -79,7 +81,9 @@ struct RetryTests {
         // Three faults of the provider and one of the job: one attempt is left.
         (manager, effects) = Fixture.manager(
             Fixture.config(plan()), epoch: 2,
-            resume: open([(.failed, "busy"), (.failed, "internal"), (.stopped, "queue-timeout"), (.failed, "job-failed")]),
+            resume: open([
+                (.failed, "busy"), (.failed, "internal"), (.stopped, "queue-timeout"), (.failed, "job-failed"),
+            ]),
             now: at(5_000))
         #expect(effects.results.isEmpty)
         #expect(manager.receive(.wake, at: at(10_000)).commands.map(\.command.command) == [.submit])

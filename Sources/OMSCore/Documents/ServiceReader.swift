@@ -19,7 +19,8 @@ enum ServiceReader {
             timeoutSeconds: reader.int("timeout_s", in: 1...604_800),
             dataSource: reader.child("data_source").map(location),
             outputSource: reader.child("output_source").map(location), parameters: parameters,
-            providers: reader.child("providers").map(PolicyReader.policy), merge: reader.child("merge").map(MergeReader.merge),
+            providers: reader.child("providers").map(PolicyReader.policy),
+            merge: reader.child("merge").map(MergeReader.merge),
             maxAttempts: reader.int("max_attempts", in: 1...20),
             deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000),
             onReplace: reader.choice("on_replace", ReplaceAction.self), suspended: reader.bool("suspended"))

@@ -49,7 +49,9 @@ extension WorkManager {
     mutating func tryAgain(_ run: inout RunTrack, at now: Moment) {
         if run.isStopping || now.wall >= run.deadline { return }
         if let drain, drainAction(run, drain, at: now) != .adopt { return }
-        if let choice = nextProvider(of: run) { return append(job(of: run, at: choice, attempt: 1, now), to: &run, now) }
+        if let choice = nextProvider(of: run) {
+            return append(job(of: run, at: choice, attempt: 1, now), to: &run, now)
+        }
         for index in run.latest {
             let job = run.jobs[index]
             // With failover only the last provider is tried again; the others have had their chance.
