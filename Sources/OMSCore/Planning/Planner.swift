@@ -26,6 +26,7 @@ package enum Planner {
     static let defaultTimeoutSeconds = 300
     static let defaultMaxAttempts = 2
     static let deadlineMarginSeconds = 60
+    static let defaultFailoverSeconds = 60
 
     package static func plan(
         _ tenant: TenantID, _ spec: TenantSpec, scenarios: [ScenarioID: ScenarioSpec],
@@ -67,7 +68,7 @@ package enum Planner {
             guard let service = scenario.services[id] else { continue }
             let policy = service.providers ?? ProviderPolicy(use: .one)
             let able = choices(service.type, policy, providers)
-            let needed = policy.use == .all ? policy.atLeast ?? 1 : 1
+            let needed = policy.use.asksSeveral ? max(policy.atLeast ?? 1, policy.count ?? 1) : 1
             guard able.count >= needed else {
                 return .failure(
                     Obstacle(
@@ -86,6 +87,25 @@ package enum Planner {
                 parameters: service.parameters?.filled(variables), providers: able,
                 merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace,
                 suspended: service.suspended == true ? true : nil)
+            plan.policy = service.providers.map {
+                ProviderPolicy(use: $0.use, count: $0.count, weights: $0.weights)
+            }
+            plan.safeToRunTwice = service.safeToRunTwice ?? (areSafe(able, providers) ? true : nil)
+            plan.timeouts = service.timeouts
+            plan.maxProviderFaults = service.maxProviderFaults
+            if policy.use == .failover {
+                // Somebody must say when a provider has had its chance.
+                plan.timeouts = TimeoutRule(
+                    queueSeconds: service.timeouts?.queueSeconds ?? defaultFailoverSeconds,
+                    startSeconds: service.timeouts?.startSeconds ?? defaultFailoverSeconds,
+                    noProgressSeconds: service.timeouts?.noProgressSeconds)
+                if service.deadlineSeconds == nil { plan.deadlineSeconds += 2 * defaultFailoverSeconds }
+            }
+            if policy.use == .sticky, let last = before?.providers.first,
+                let index = plan.providers.firstIndex(where: { $0.provider == last.provider })
+            {
+                plan.providers.insert(plan.providers.remove(at: index), at: 0)
+            }
             plan.overlap = service.overlap
             plan.queueLimit = service.queueLimit
             plan.catchUpSeconds = service.catchUpSeconds
@@ -93,6 +113,13 @@ package enum Planner {
             plans.append(plan)
         }
         return .success(plans)
+    }
+
+    /// Every provider of the plan declares that two executions of one request do no harm.
+    private static func areSafe(_ able: [ProviderChoice], _ providers: [ProviderID: ProviderView]) -> Bool {
+        able.allSatisfy { choice in
+            providers[choice.provider]?.services.first { $0.id == choice.service }?.safeToRunTwice == true
+        }
     }
 
     /// The same rhythm keeps its anchor, so that replanning shifts no tick. Another rhythm begins now: what it would
