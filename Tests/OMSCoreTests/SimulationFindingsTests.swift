@@ -56,19 +56,39 @@ struct SimulationFindingsTests {
             })
     }
 
+    @Test("a gateway that is only presumed lost is there again when it says something new of a provider")
+    func presumedLost() {
+        var bench = RegistryBench()
+        bench.snapshot = Snapshot(
+            providers: ["alpha": (ProviderSpec(baseURL: "http://sp"), 1)],
+            nodes: [
+                StoredNode(
+                    role: .gateway, node: "g1",
+                    presence: Presence(state: .online, boot: 1, since: at(0).wall, release: "t", protocols: [1]),
+                    isDraining: false)
+            ], attachments: ["alpha": "g1"])
+        bench.feed(.wake)
+        bench.feed(.connected)
+        bench.health(.pass)
+        #expect(bench.registry.gateways["g1"]?.presence.state == .lost, "what is retained proves nothing")
+        bench.pass(5_000)
+        bench.health(.pass)
+        #expect(bench.registry.gateways["g1"]?.presence.state == .online)
+    }
+
     @Test("fleets and gateways say now and then that they are there: any message may be lost")
     func announcements() {
         var fleet = Fleet(id: "f1", boot: 1, release: "t", at: at(0))
         _ = fleet.receive(.connected, at: at(0))
-        #expect(fleet.nextWake(at: at(0)) == at(30_000).monotonic)
+        #expect(fleet.nextWake(at: at(0)) == at(10_000).monotonic)
         #expect(
-            fleet.receive(.wake, at: at(30_000)).contains { effect in
+            fleet.receive(.wake, at: at(10_000)).contains { effect in
                 if case .publish(let message) = effect { message.topic == .fleetPresence("f1") } else { false }
             })
         var gateway = Gateway(id: "g1", boot: 1, release: "t", seed: 1, at: at(0))
         _ = gateway.receive(.connected, at: at(0))
         #expect(
-            gateway.receive(.wake, at: at(30_000)).contains { effect in
+            gateway.receive(.wake, at: at(10_000)).contains { effect in
                 if case .publish(let message) = effect { message.topic == .gatewayPresence("g1") } else { false }
             })
     }
