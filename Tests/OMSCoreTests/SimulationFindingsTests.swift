@@ -56,6 +56,50 @@ struct SimulationFindingsTests {
             })
     }
 
+    @Test("a gateway that was stopped gives its providers up and takes none until it has connected again")
+    func stopped() {
+        var bench = GatewayBench()
+        bench.now = 70_000
+        bench.feed(.wake)
+        #expect(bench.gateway.doors.isEmpty)
+        func attach() {
+            bench.feed(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(
+                                id: "2", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
+                                version: 1)))))
+        }
+        attach()
+        #expect(bench.gateway.doors.isEmpty, "what waited in the socket is as old as the stop")
+        bench.feed(.connected)
+        attach()
+        #expect(bench.gateway.doors["alpha"] != nil)
+    }
+
+    @Test("a fence that the disk refused is written again before it is confirmed")
+    func sealAgain() {
+        var bench = GatewayBench()
+        func seal() {
+            bench.records = []
+            bench.feed(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(id: "s", command: .seal, seals: [Seal(tenant: "men", epoch: 4)])))))
+        }
+        seal()
+        #expect(bench.records == [.fence("men", 4)])
+        seal()
+        #expect(bench.records.isEmpty)
+        bench.feed(.unrecorded([.fence("men", 4)]))
+        seal()
+        #expect(bench.records == [.fence("men", 4)])
+    }
+
     @Test("a gateway that is only presumed lost is there again when it says something new of a provider")
     func presumedLost() {
         var bench = RegistryBench()

@@ -104,9 +104,13 @@ extension WorkManager {
     }
 
     func job(of run: RunTrack, at choice: ProviderChoice, attempt: Int, _ now: Moment) -> JobTrack {
-        JobTrack(
+        var job = JobTrack(
             id: JobID(time: run.due, of: "job", "\(run.id)", choice.provider.text, "\(attempt)"), choice: choice,
             attempt: attempt, created: now.wall)
+        // A tick from before this Work Manager's time: its predecessor may have fired it, with the same ids, and died
+        // before the journal told of it.
+        job.mayBeKnown = epoch > 1 && run.due < since.wall
+        return job
     }
 
     /// The planner names every able provider in order. A rule that uses one result asks one provider: the first

@@ -13,6 +13,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case effectsBeforeLedger = "effects-before-ledger"
     /// What the disk refused is published all the same.
     case promisesUnwritten = "promises-unwritten"
+    /// A process that was stopped sends what it had decided before.
+    case staleDecisions = "stale-decisions"
     /// A provider executes what it gets, as often as it gets it.
     case providerRunsTwice = "provider-not-idempotent"
     /// A provider forgets a stop that overtook its submit.
