@@ -120,6 +120,9 @@ struct SimDatabase {
             nodes[NodeKey(role: .fleet, node: fleet)]?.isDraining = isDraining
             return .saved
         case .prove: return .saved
+        // Roll-outs are not simulated: nobody starts one here.
+        case .saveRollout: return .saved
+        case .rolloutFigures: return .figures(failed: 0, finished: 0)
         case .commit(let tenant, let journal): return .committed(commit(tenant, journal))
         case .observe(let observations):
             for observation in observations { observe(observation) }
