@@ -56,19 +56,83 @@ struct SimulationFindingsTests {
             })
     }
 
+    @Test("a gateway that was stopped gives its providers up and takes none until it has connected again")
+    func stopped() {
+        var bench = GatewayBench()
+        bench.now = 70_000
+        bench.feed(.wake)
+        #expect(bench.gateway.doors.isEmpty)
+        func attach() {
+            bench.feed(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(
+                                id: "2", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
+                                version: 1)))))
+        }
+        attach()
+        #expect(bench.gateway.doors.isEmpty, "what waited in the socket is as old as the stop")
+        bench.feed(.connected)
+        attach()
+        #expect(bench.gateway.doors["alpha"] != nil)
+    }
+
+    @Test("a fence that the disk refused is written again before it is confirmed")
+    func sealAgain() {
+        var bench = GatewayBench()
+        func seal() {
+            bench.records = []
+            bench.feed(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(id: "s", command: .seal, seals: [Seal(tenant: "men", epoch: 4)])))))
+        }
+        seal()
+        #expect(bench.records == [.fence("men", 4)])
+        seal()
+        #expect(bench.records.isEmpty)
+        bench.feed(.unrecorded([.fence("men", 4)]))
+        seal()
+        #expect(bench.records == [.fence("men", 4)])
+    }
+
+    @Test("a gateway that is only presumed lost is there again when it says something new of a provider")
+    func presumedLost() {
+        var bench = RegistryBench()
+        bench.snapshot = Snapshot(
+            providers: ["alpha": (ProviderSpec(baseURL: "http://sp"), 1)],
+            nodes: [
+                StoredNode(
+                    role: .gateway, node: "g1",
+                    presence: Presence(state: .online, boot: 1, since: at(0).wall, release: "t", protocols: [1]),
+                    isDraining: false)
+            ], attachments: ["alpha": "g1"])
+        bench.feed(.wake)
+        bench.feed(.connected)
+        bench.health(.pass)
+        #expect(bench.registry.gateways["g1"]?.presence.state == .lost, "what is retained proves nothing")
+        bench.pass(5_000)
+        bench.health(.pass)
+        #expect(bench.registry.gateways["g1"]?.presence.state == .online)
+    }
+
     @Test("fleets and gateways say now and then that they are there: any message may be lost")
     func announcements() {
         var fleet = Fleet(id: "f1", boot: 1, release: "t", at: at(0))
         _ = fleet.receive(.connected, at: at(0))
-        #expect(fleet.nextWake(at: at(0)) == at(30_000).monotonic)
+        #expect(fleet.nextWake(at: at(0)) == at(10_000).monotonic)
         #expect(
-            fleet.receive(.wake, at: at(30_000)).contains { effect in
+            fleet.receive(.wake, at: at(10_000)).contains { effect in
                 if case .publish(let message) = effect { message.topic == .fleetPresence("f1") } else { false }
             })
         var gateway = Gateway(id: "g1", boot: 1, release: "t", seed: 1, at: at(0))
         _ = gateway.receive(.connected, at: at(0))
         #expect(
-            gateway.receive(.wake, at: at(30_000)).contains { effect in
+            gateway.receive(.wake, at: at(10_000)).contains { effect in
                 if case .publish(let message) = effect { message.topic == .gatewayPresence("g1") } else { false }
             })
     }

@@ -164,7 +164,7 @@ extension Registry {
         let interval = Int64(heartbeatSeconds) * 1000
         tenants[tenant]?.unanswered += 1
         if track.unanswered == 1 { show(tenant, "suspect", at: now) }
-        if track.unanswered == 2, !track.isConfirmed, !isProcessGone(track),
+        if track.unanswered >= 2, !track.isConfirmed, !isProcessGone(track),
             track.fleet.flatMap({ fleets[$0]?.presence.state }) == .online
         {
             // An earlier registry may have died between the epoch and its bootstrap. One that runs takes the repetition

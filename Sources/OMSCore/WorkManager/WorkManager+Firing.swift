@@ -111,6 +111,9 @@ extension WorkManager {
             id: JobID(time: run.due, of: "job", "\(run.id)", choice.provider.text, "\(attempt)"), choice: choice,
             attempt: attempt, created: now.wall)
         track.stateSince = now.monotonic
+        // A tick from before this Work Manager's time: its predecessor may have fired it, with the same ids, and died
+        // before the journal told of it.
+        track.mayBeKnown = epoch > 1 && run.due < since.wall
         return track
     }
 
