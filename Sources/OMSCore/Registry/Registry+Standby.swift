@@ -19,7 +19,7 @@ extension Registry {
         providers = [:]
         pending = [:]
         waiting = [:]
-        observations = []
+        observations = ObservationBuffer()
         isObserving = false
         timers = TimerQueue()
         publishPresence()
