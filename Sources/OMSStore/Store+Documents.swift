@@ -48,6 +48,7 @@ extension Store {
         try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
         snapshot.nodes = try nodes(database)
+        snapshot.rollout = try openRollout(database)
         let attachments = try database.query(
             "SELECT provider, gateway FROM oms.provider_status WHERE gateway IS NOT NULL")
         for row in attachments.rows {

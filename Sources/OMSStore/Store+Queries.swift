@@ -52,6 +52,8 @@ extension Store {
         WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR name = $2)
         ORDER BY changed_at DESC, kind, name LIMIT $3::int
         """,
+        "rollouts":
+            "SELECT * FROM report.rollout WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY started_at DESC LIMIT $3::int",
         "operations": """
         SELECT operation, tenant, kind, phase, reason, initiator, epoch, remaining, forced, started_at, ended_at, took_s
         FROM report.operation WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL

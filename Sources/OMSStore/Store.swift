@@ -161,6 +161,15 @@ package actor Store {
                     try {
                         try Self.drainFleet(database, fleet, isDraining, by: client); return .saved
                     }()
+                case .saveRollout(let rollout):
+                    try {
+                        try Self.save(database, rollout); return .saved
+                    }()
+                case .rolloutFigures(_, let tenants, let since):
+                    try {
+                        let figures = try Self.figures(database, tenants, since: since)
+                        return .figures(failed: figures.failed, finished: figures.finished)
+                    }()
                 case .prove:
                     try {
                         try database.query("SELECT 1"); return .saved

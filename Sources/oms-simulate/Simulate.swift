@@ -63,7 +63,8 @@ struct Simulate: ParsableCommand {
         if let replay { throw try ExitCode(show(replay)) }
         if worker, mutants { return workOnMutants() }
         if worker { return work() }
-        throw try ExitCode(mutants ? MutantReport(command: self).run() : SeedReport(command: self, options: options).run())
+        throw try ExitCode(
+            mutants ? MutantReport(command: self).run() : SeedReport(command: self, options: options).run())
     }
 
     /// One history in full.

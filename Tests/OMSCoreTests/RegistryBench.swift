@@ -28,6 +28,7 @@ struct RegistryBench {
     var sweptAs: JobState? = .stopped
     var openJobs: [OpenJobRow] = []
     var auditAnswer: AuditedJobs?
+    var runFigures = (failed: 0, finished: 0)
 
     mutating func feed(_ event: Registry.Event) {
         var events = [event]
@@ -114,8 +115,10 @@ struct RegistryBench {
             return .opened(epoch: expected, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
-        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .prove:
+        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .prove,
+            .saveRollout:
             return .saved
+        case .rolloutFigures: return .figures(failed: runFigures.failed, finished: runFigures.finished)
         case .openJobs: return .openJobs(openJobs)
         case .audit(let tenants):
             return .audited(

@@ -13,7 +13,8 @@ package struct OMSCommand: AsyncParsableCommand {
         subcommands: [
             DevCommand.self, ApplyCommand.self, StatusCommand.self, GetCommand.self, WhyCommand.self, WatchCommand.self,
             ResultCommand.self, NextCommand.self, RunCommand.self, PlanCommand.self, RollbackCommand.self,
-            ExplainCommand.self, ReplaceCommand.self, SuspendCommand.self, ResumeCommand.self, OffboardCommand.self,
+            ExplainCommand.self, RolloutCommand.self, ReplaceCommand.self, SuspendCommand.self, ResumeCommand.self,
+            OffboardCommand.self,
             OperationCommand.self, FleetDrainCommand.self, ProviderCommand.self, ContractCommand.self,
         ])
 

@@ -14,7 +14,7 @@ private func rows(_ client: OperatorClient, _ method: String, _ params: [String:
 struct GetCommand: AsyncParsableCommand {
     enum Subject: String, ExpressibleByArgument, CaseIterable {
         case providers, tenants, jobs, runs, results, why, ticks, epochs, operations, receipts, quarantined, nodes,
-            catalogs, verifications, history
+            catalogs, verifications, history, rollouts
     }
 
     static let configuration = CommandConfiguration(

@@ -5,9 +5,12 @@ import OMSProtocol
 extension Registry {
     /// The scenarios as this tenant has them.
     mutating func scenarios(of tenant: TenantID) -> [ScenarioID: ScenarioSpec] {
-        guard let overrides = specs[tenant]?.services, !overrides.isEmpty else { return scenarios }
+        let isInWave = rollout?.includes(tenant) == true
+        guard let overrides = specs[tenant]?.services, !overrides.isEmpty else {
+            return isInWave ? scenariosInWave : scenarios
+        }
         if let known = overridden[tenant] { return known }
-        let made = Self.override(scenarios, specs[tenant], FieldErrors())
+        let made = Self.override(isInWave ? scenariosInWave : scenarios, specs[tenant], FieldErrors())
         overridden[tenant] = made
         return made
     }

@@ -17,6 +17,7 @@ extension Registry {
         specs = [:]
         scenarios = [:]
         providers = [:]
+        rollout = nil
         pending = [:]
         waiting = [:]
         observations = ObservationBuffer()

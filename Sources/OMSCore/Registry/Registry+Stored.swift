@@ -51,6 +51,15 @@ extension Registry {
             fleetDrained(fleet, isDraining, at: now)
             if let client { respond(client, 200, []) }
         case (.drainFleet, .failed(let problem)): if let client { respond(client, problem) }
+        case (.saveRollout(let rollout), .saved):
+            rolloutSaved(rollout, at: now)
+            if let client { respond(client, rollout) }
+        case (.saveRollout, .failed(let problem)):
+            // A wave or an end that was not stored is decided again by the next look.
+            if let client { respond(client, problem) }
+        case (.rolloutFigures(let id, _, _), .figures(let failed, let finished)):
+            judge(id, failed: failed, finished: finished, at: now)
+        case (.rolloutFigures, _): break
         case (.prove, .saved): publishEpochs()
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
@@ -79,7 +88,9 @@ extension Registry {
                 "provider.verified", nil, "provider \(provider) \(passed ? "passed" : "failed") its conformance run")
             if let client { respond(client, 200, []) }
         case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
-        case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _): break
+        case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _),
+            (.saveRollout, _):
+            break
         }
     }
 
@@ -97,6 +108,8 @@ extension Registry {
         specs = snapshot.tenants
         overridden = [:]
         versions = snapshot.versions
+        rollout = snapshot.rollout
+        if rollout != nil { timers.set(.rollout, now.monotonic + Self.rolloutLookMilliseconds) }
         for tenant in specs.keys.sorted() {
             var track = TenantTrack()
             if let stored = snapshot.managers[tenant] {

@@ -35,6 +35,8 @@ package struct Registry: Sendable {
     var scenarios: [ScenarioID: ScenarioSpec] = [:]
     /// Scenarios with the overrides of one tenant in them, for tenants that have some; made when first needed.
     var overridden: [TenantID: [ScenarioID: ScenarioSpec]] = [:]
+    /// The one that is under way.
+    var rollout: Rollout?
     /// `Tenant/men` -> version, for optimistic changes.
     var versions: [String: Int] = [:]
     var specs: [TenantID: TenantSpec] = [:]
@@ -71,6 +73,7 @@ package struct Registry: Sendable {
         /// What was seen could not be stored; once more.
         case observe
         case audit
+        case rollout
         case tenant(TenantID)
         case provider(ProviderID)
         case health(ProviderID)
@@ -146,6 +149,7 @@ package struct Registry: Sendable {
             case .plan: reconcileAll(at: now)
             case .observe: isObserving = false
             case .audit: sendAudits(at: now)
+            case .rollout: attendRollout(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
             case .health(let provider): settleHealth(provider, at: now)

@@ -28,6 +28,9 @@ package enum StoreRequest: Hashable, Sendable {
     case removeTenant(TenantID, by: String)
     /// No tenants on this fleet any more, or again.
     case drainFleet(NodeID, Bool, by: NodeID)
+    case saveRollout(Rollout)
+    /// How the runs of a wave's tenants ended.
+    case rolloutFigures(id: String, [TenantID], since: Timestamp)
     /// Nothing but: is this registry the active one?
     case prove
     /// A piece of the journal together with its number: effects and acknowledgement in one transaction.
@@ -46,6 +49,7 @@ package enum StoreReply: Hashable, Sendable {
     case openJobs([OpenJobRow])
     case audited([TenantID: AuditedJobs])
     case resume(WorkManagerResume)
+    case figures(failed: Int, finished: Int)
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)
     case observed
@@ -66,6 +70,8 @@ package struct Snapshot: Hashable, Sendable {
     package var attachments: [ProviderID: NodeID]
     /// `Kind/name` -> version of every document.
     package var versions: [String: Int] = [:]
+    /// The roll-out that is under way.
+    package var rollout: Rollout?
 
     package init(
         providers: [ProviderID: (ProviderSpec, Int)] = [:], scenarios: [ScenarioID: ScenarioSpec] = [:],

@@ -88,6 +88,7 @@ struct SimDatabase {
     var attachments: [ProviderID: NodeID] = [:]
 
     var changes: [Change] = []
+    var commits = 0
     /// Mutants: rules of the SQL that are left out.
     var broken: Set<Mutant> = []
     /// `now()`.
@@ -119,6 +120,9 @@ struct SimDatabase {
             nodes[NodeKey(role: .fleet, node: fleet)]?.isDraining = isDraining
             return .saved
         case .prove: return .saved
+        // Roll-outs are not simulated: nobody starts one here.
+        case .saveRollout: return .saved
+        case .rolloutFigures: return .figures(failed: 0, finished: 0)
         case .commit(let tenant, let journal): return .committed(commit(tenant, journal))
         case .observe(let observations):
             for observation in observations { observe(observation) }

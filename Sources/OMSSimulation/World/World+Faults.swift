@@ -74,7 +74,8 @@ extension World {
         case .storm: storm = now < setting.faultsEnd ? setting.background : Storm()
         case .suspend(let tenant, _): apply([setting.tenantDocument(tenant, suspended: false)])
         case .drainFleet(let fleet, _): ask("fleet.undrain", ["fleet": .string(fleet.text)])
-        case .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls, .providerRestart, .ledgerFull,
+        case .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls, .providerRestart,
+            .ledgerFull,
             .ledgerSlow, .wallStep, .reparameterise, .respecify:
             break
         }

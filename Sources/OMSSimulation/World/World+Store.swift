@@ -127,6 +127,8 @@ extension StoreRequest {
         case .removeTenant(let tenant, _): "remove \(tenant)"
         case .drainFleet(let fleet, let isDraining, _): "drain \(fleet) \(isDraining)"
         case .prove: "prove"
+        case .saveRollout(let rollout): "rollout \(rollout.phase.rawValue)"
+        case .rolloutFigures: "rollout figures"
         case .commit(let tenant, let journal):
             "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .observe(let observations): "observe \(observations.count)"
@@ -163,6 +165,7 @@ extension StoreReply {
         case .resume(let resume): "\(resume.open.count) open runs"
         case .committed(let seq): "committed \(seq)"
         case .observed: "observed"
+        case .figures(let failed, let finished): "\(failed) of \(finished) failed"
         case .answer: "answer"
         case .failed(let problem): "failed: \(problem.detail ?? problem.type)"
         }

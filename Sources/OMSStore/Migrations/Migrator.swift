@@ -10,6 +10,7 @@ struct Migration: Sendable {
 enum Migrator {
     static let migrations = [
         migration0001Core, migration0002Report, migration0003Catalogs, migration0004Operations, migration0005Why,
+        migration0006Rollouts,
         migration0010Schedules, migration0011Revisions,
     ]
 
