@@ -89,6 +89,9 @@ package final class PinnedThread: SerialExecutor, @unchecked Sendable {
     }
 
     private func append(_ item: Item) {
+        // The item may be the end of the actor that holds this object. Once the thread can see it, nobody else may.
+        let own = Unmanaged.passRetained(self)
+        defer { own.release() }
         let (mustWake, mustStart) = state.withLock { state -> (Bool, Bool) in
             state.items.append(item)
             switch state.phase {

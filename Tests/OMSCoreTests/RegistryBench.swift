@@ -13,6 +13,7 @@ struct RegistryBench {
     var holdsCommits = false
     var holdsEpochs = false
     var holdsOperations = false
+    var holdsObservations = false
     var snapshot = Snapshot()
     var epochs: [TenantID: Int] = [:]
     var resume = WorkManagerResume.empty
@@ -57,6 +58,8 @@ struct RegistryBench {
                     } else if case .openEpoch = request, holdsEpochs {
                         held.append((ticket, request))
                     } else if case .saveOperation = request, holdsOperations {
+                        held.append((ticket, request))
+                    } else if case .observe = request, holdsObservations {
                         held.append((ticket, request))
                     } else {
                         events.append(.stored(ticket: ticket, answer(request)))
@@ -135,7 +138,7 @@ struct RegistryBench {
 
     /// Answers what was held back.
     mutating func release() {
-        (holdsCommits, holdsEpochs, holdsOperations) = (false, false, false)
+        (holdsCommits, holdsEpochs, holdsOperations, holdsObservations) = (false, false, false, false)
         let late = held
         held = []
         for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }
@@ -214,12 +217,13 @@ struct RegistryBench {
     }
 
     mutating func acknowledge(
-        _ control: WMControl, _ phase: WMAck.Phase = .done, remaining: Int? = nil, lastSeq: Int? = nil
+        _ control: WMControl, _ phase: WMAck.Phase = .done, remaining: Int? = nil, lastSeq: Int? = nil,
+        of tenant: TenantID = "men"
     ) {
         feed(
             .received(
                 Message(
-                    .wmAck("men"),
+                    .wmAck(tenant),
                     .wmAck(
                         WMAck(
                             id: control.id, command: control.command, phase: phase, epoch: control.epoch,

@@ -85,4 +85,38 @@ struct SoakFindingsTests {
         #expect(told())
         #expect(bench.command("replace", ["tenant": "men"])?.status == 200)
     }
+
+    @Test("a thousand Work Managers become active at once: each one's state reaches the database")
+    func thousandStates() {
+        var bench = RegistryBench.active()
+        let tenants = (1...1_000).map { "t\($0)" }
+        bench.apply(tenants.map { ["kind": "Tenant", "name": .string($0), "spec": ["scenarios": ["s"]]] })
+        bench.holdsObservations = true
+        bench.pass(500)
+        for control in bench.sent.compactMap({ ControlOfTenant($0) }) where control.control.command == .bootstrap {
+            bench.acknowledge(control.control, of: control.tenant)
+        }
+        // The database is slow, and all have answered heartbeats meanwhile.
+        bench.pass(2_000)
+        bench.release()
+        bench.pass(2_000)
+        var states: [TenantID: String] = [:]
+        for case .observe(let observations) in bench.requests {
+            for case .managerState(let tenant, let state, _) in observations { states[tenant] = state }
+        }
+        let active = tenants.compactMap { TenantID($0) }.count { states[$0] == "active" }
+        #expect(active == 1_000)
+    }
+
+    private struct ControlOfTenant {
+        var tenant: TenantID
+        var control: WMControl
+
+        init?(_ message: Message) {
+            guard case .wmControl(let tenant) = message.topic, case .wmControl(let control) = message.payload else {
+                return nil
+            }
+            (self.tenant, self.control) = (tenant, control)
+        }
+    }
 }

@@ -20,7 +20,7 @@ extension Registry {
         rollout = nil
         pending = [:]
         waiting = [:]
-        observations = []
+        observations = ObservationBuffer()
         isObserving = false
         timers = TimerQueue()
         publishPresence()

@@ -78,7 +78,7 @@ extension Registry {
         case (.observe, .observed): isObserving = false
         case (.observe(let lost), _):
             // Reasons and states are told once: they must not be lost with the database's connection.
-            observations = Array((lost + observations).suffix(Self.maxObservations))
+            observations.giveBack(lost)
             timers.set(.observe, now.monotonic + 1_000)
         case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
         case (.apply, .failed(let problem)), (.query, .failed(let problem)):

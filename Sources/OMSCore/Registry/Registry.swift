@@ -56,7 +56,7 @@ package struct Registry: Sendable {
     var nextTicket = 1
     var nextCommand = 1
     var timers = TimerQueue<TimerKey>()
-    var observations: [Observation] = []
+    var observations = ObservationBuffer()
     /// Tenants whose open jobs are to be compared with their rows.
     var audits: [TenantID] = []
     var isObserving = false
@@ -85,7 +85,8 @@ package struct Registry: Sendable {
     static let resendMilliseconds: Int64 = 3_000
     static let maxPending = 10_000
     static let maxEarly = 10_000
-    static let maxObservations = 1_000
+    /// So that journals need not wait for long behind what a thousand tenants did at once.
+    static let observationsAtOnce = 200
 
     package init(
         id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, patience: ProviderPatience = .init(),
@@ -284,17 +285,12 @@ package struct Registry: Sendable {
         return ticket
     }
 
-    mutating func observe(_ observation: Observation) {
-        // Only the newest of each matters; a database that is away must not fill the memory.
-        if observations.count >= Self.maxObservations { observations.removeFirst(Self.maxObservations / 2) }
-        observations.append(observation)
-    }
+    mutating func observe(_ observation: Observation) { observations.add(observation) }
 
     private mutating func flushObservations() {
         guard isLoaded, !isObserving, !observations.isEmpty else { return }
         isObserving = true
-        store(.observe(observations))
-        observations = []
+        store(.observe(observations.take(Self.observationsAtOnce)))
     }
 
     mutating func replanSoon(at now: Moment) {

@@ -23,6 +23,16 @@ private actor Counter {
     }
 }
 
+/// Ends on its thread.
+private actor LastHolder {
+    let thread: PinnedThread
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    init(_ thread: PinnedThread) { self.thread = thread }
+
+    isolated deinit { thread.checkIsolated() }
+}
+
 @Suite struct PinnedThreadTests {
     @Test func manyCallersAreServedOneByOneOnTheThread() async {
         let thread = PinnedThread(name: "test")
@@ -83,6 +93,21 @@ private actor Counter {
         await counter.addAfterSuspension()
         #expect(await counter.value == 2)
         #expect(await counter.strays == 0)
+    }
+
+    /// An actor that is the last to hold its thread ends on a successor of that thread, which then goes first.
+    @Test func theEndOfAnActorMayBeTheEndOfItsThread() async {
+        await withTaskGroup { group in
+            // More at once than cores, so that the one who starts the successor is interrupted now and then.
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<2_000 {
+                        let counter = LastHolder(PinnedThread(name: "test"))
+                        counter.thread.shutdown()
+                    }
+                }
+            }
+        }
     }
 
     @Test func anIdleThreadLetsGoOfEverythingAfterShutdown() {
