@@ -32,7 +32,7 @@ struct PlannerTests {
     {
         Planner.plan(
             "men", spec ?? TenantSpec(scenarios: ["full", "degraded"], variables: ["day": "monday"]),
-            scenarios: ["full": full, "degraded": degraded], providers: providers, previous: previous,
+            scenarios: ["full": full, "degraded": degraded], providers: ProviderViews(providers), previous: previous,
             now: at(0).wall)
     }
 
@@ -80,7 +80,7 @@ struct PlannerTests {
             guard
                 case .plan(let config, _) = Planner.plan(
                     "men", TenantSpec(scenarios: ["s"]), scenarios: ["s": scenario],
-                    providers: ["alpha": view("harvest")], previous: previous, now: now)
+                    providers: ProviderViews(["alpha": view("harvest")]), previous: previous, now: now)
             else { throw CronError(text: "no plan") }
             return config.services[0]
         }

@@ -144,7 +144,7 @@ struct ChoiceTests {
             guard
                 case .plan(let config, _) = Planner.plan(
                     "men", TenantSpec(scenarios: ["s"]), scenarios: ["s": scenario],
-                    providers: usable.mapValues(view), previous: before, now: at(0).wall)
+                    providers: ProviderViews(usable.mapValues(view)), previous: before, now: at(0).wall)
             else { throw CronError(text: "no plan") }
             return config
         }

@@ -13,15 +13,16 @@ extension Registry {
         moveTenants(at: now)
     }
 
-    func providerViews(at now: Moment) -> [ProviderID: ProviderView] {
-        providers.mapValues { track in
-            ProviderView(
-                services: track.catalog?.services ?? [], isUsable: isUsable(track, at: now),
-                why: whyNot(track, at: now))
-        }
+    func providerViews(at now: Moment) -> ProviderViews {
+        ProviderViews(
+            providers.mapValues { track in
+                ProviderView(
+                    services: track.catalog?.services ?? [], isUsable: isUsable(track, at: now),
+                    why: whyNot(track, at: now))
+            })
     }
 
-    private mutating func plan(_ tenant: TenantID, _ views: [ProviderID: ProviderView], at now: Moment) {
+    private mutating func plan(_ tenant: TenantID, _ views: ProviderViews, at now: Moment) {
         guard let spec = specs[tenant], let track = tenants[tenant], !track.isSavingPlan else { return }
         switch Planner.plan(
             tenant, spec, scenarios: scenarios(of: tenant), providers: views, previous: track.config, now: now.wall)

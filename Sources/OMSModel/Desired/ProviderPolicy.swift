@@ -1,7 +1,7 @@
 /// Which of the able providers a run uses (docs/providers.md).
 package struct ProviderPolicy: Hashable, Codable, Sendable {
     package enum Use: String, Codable, Sendable, CaseIterable {
-        /// The first that is not known to be down, in order of `only`, else by name. Tried again there.
+        /// The first that is not known to be down, in order of `only`, else in an order that spreads tenants over the providers. Tried again there.
         case one
         /// Every able one at the same time; the results are merged.
         case all
