@@ -79,6 +79,22 @@ struct SimulationFindingsTests {
         #expect(bench.gateway.doors["alpha"] != nil)
     }
 
+    @Test("an attachment for another process of the gateway is none")
+    func attachOfOtherProcess() {
+        var gateway = Gateway(id: "g1", boot: 7, release: "t", seed: 1, at: at(0))
+        for boot in [6, 7] as [Int64] {
+            let effects = gateway.receive(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(
+                                id: "1", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
+                                version: 1, boot: boot)))), at: at(0))
+            #expect(effects.isEmpty == (boot == 6))
+        }
+    }
+
     @Test("a fence that the disk refused is written again before it is confirmed")
     func sealAgain() {
         var bench = GatewayBench()
@@ -98,6 +114,26 @@ struct SimulationFindingsTests {
         bench.feed(.unrecorded([.fence("men", 4)]))
         seal()
         #expect(bench.records == [.fence("men", 4)])
+    }
+
+    @Test("a job that is to be stopped and is absent gets its stop all the same: the submit may still be on its way")
+    func lateSubmit() throws {
+        var bench = GatewayBench()
+        bench.command(.submit, jobID(1))
+        let submit = try bench.taken()
+        bench.command(.stop, jobID(1))
+        bench.fail(submit, .maybeSent, .timeout)
+        bench.pass(1_000)
+        while let call = bench.take() {
+            if case .stop = call.kind {
+                bench.answer(call, 404, .problem(Problem(.noSuchJob, "no", status: 404)))
+                break
+            }
+            bench.answer(call, 404, .problem(Problem(.noSuchJob, "no", status: 404)))
+            #expect(bench.gateway.jobs[jobID(1)]?.state != .stopped, "before the provider has heard of the stop")
+            bench.pass(1_000)
+        }
+        #expect(bench.gateway.jobs[jobID(1)]?.state == .stopped)
     }
 
     @Test("a gateway that is only presumed lost is there again when it says something new of a provider")

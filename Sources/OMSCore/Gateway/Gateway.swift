@@ -174,7 +174,7 @@ package struct Gateway: Sendable {
         switch control.command {
         case .seal, .sweep: break
         // Asked before the connection broke; asked again when it is back.
-        case .attach where cutOffSince != nil: return
+        case .attach where cutOffSince != nil || control.boot.map({ $0 != boot }) == true: return
         case .attach:
             guard let spec = control.spec, let version = control.version else {
                 return acknowledge(control, Problem(.badRequest, "field spec or version is missing"))
