@@ -133,7 +133,8 @@ let package = Package(
         .testTarget(
             name: "ReferenceProviderTests",
             dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
-        .testTarget(name: "SimulationTests", dependencies: ["OMSSimulation"], resources: [.copy("failed-seeds.txt")]),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["OMSSimulation", "oms-simulate"], exclude: ["failed-seeds.txt"]),
         .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSCore", "OMSDev", "OMSModel", "OMSProtocol"]),
         .testTarget(
             name: "IntegrationTests",

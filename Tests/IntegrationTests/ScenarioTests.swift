@@ -57,6 +57,52 @@ struct ScenarioTests {
         }
     }
 
+    @Test("a roll-out goes through its waves on real results, and one whose runs fail is taken back")
+    func rollout() async throws {
+        let folder = try Example.fast(everySeconds: 2, paceMilliseconds: 5)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var options = DevOptions()
+        options.extent = .demo
+        options.exampleFolder = folder.path
+        options.binaryFolder = try Place.binaries
+        try await DevEnvironment.with(options) { environment in
+            let variables = environment.operatorVariables
+            let file = folder.appending(path: "oms.yaml").path
+            #expect(try await oms("apply", "-f", file, environment: variables).status == 0)
+            let database = try await Database.open(environment.postgresConfiguration())
+            try await database.wait(until: "SELECT count(*) >= 8 FROM report.run WHERE state = 'succeeded'")
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            let parts = text.split(separator: "\n---\n").map(String.init)
+            let scenario = try #require(parts.first { $0.contains("name: open-bandit\n") })
+            func start(_ scenario: String) async throws -> Finished {
+                let path = folder.appending(path: "rollout.yaml").path
+                try scenario.write(toFile: path, atomically: true, encoding: .utf8)
+                return try await oms(
+                    "rollout", "start", "-f", path, "--waves", "100", "--soak", "2", "--min-runs", "4",
+                    environment: variables)
+            }
+            let good = try await start(scenario.replacing("timeout_s: 30", with: "timeout_s: 29"))
+            #expect(good.status == 0, "\(good.errors)")
+            try await database.wait(until: "SELECT count(*) = 1 FROM report.rollout WHERE phase = 'done'")
+            try await database.wait(
+                until: "SELECT max(version) = 2 FROM report.audit WHERE kind = 'Scenario' AND name = 'open-bandit'")
+            let bad = try await start(
+                scenario.replacing("timeout_s: 30", with: "timeout_s: 29")
+                    .replacing("-bts.csv.gz", with: "-missing.csv.gz"))
+            #expect(bad.status == 0, "\(bad.errors)")
+            try await database.wait(until: "SELECT count(*) = 1 FROM report.rollout WHERE phase = 'aborted'")
+            let listed = try await oms("get", "rollouts", environment: variables)
+            #expect(listed.output.contains("runs failed"), "\(listed.output)\(listed.errors)")
+            // Back to what was good.
+            try await database.wait(
+                until: """
+                    SELECT count(*) >= 2 FROM report.run WHERE service = 'harvest-bts' AND state = 'succeeded'
+                      AND started_at > (SELECT max(ended_at) FROM report.rollout)
+                    """)
+            await database.close()
+        }
+    }
+
     @Test(
         "plan shows the price, apply asks before it replaces, rollback goes back, explain tells where values come from")
     func planAndRollback() async throws {

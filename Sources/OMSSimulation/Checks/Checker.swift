@@ -14,6 +14,8 @@ struct Checker {
     private var begun: [TenantID: Int] = [:]
     /// Work Managers that live, whether anybody hears of them or not.
     private var living: [HostKey: Int] = [:]
+    /// Per gateway and provider: since when it has it, and its last submit.
+    private var doors: [GateKey: (since: SimTime, submit: SimTime)] = [:]
     private var executions: [ExecutionKey: Int] = [:]
     /// Jobs that were executed, and the provider's memory that knew them last.
     var executed: [JobID: Int] = [:]
@@ -22,6 +24,11 @@ struct Checker {
     struct DoorKey: Hashable {
         var gateway: Int
         var tenant: TenantID
+    }
+
+    struct GateKey: Hashable {
+        var gateway: Int
+        var provider: ProviderID
     }
 
     struct HostKey: Hashable {
@@ -72,10 +79,30 @@ struct Checker {
         living.filter { $0.key.tenant == tenant }.map { ($0.key.fleet, $0.value) }.sorted { $0.0 < $1.0 }
     }
 
+    mutating func attached(_ node: Node, _ provider: ProviderID, at now: SimTime) {
+        doors[GateKey(gateway: node.index, provider: provider)] = (now, -1)
+    }
+
+    /// It submits, although another one has submitted since this one was given the provider.
+    private mutating func submits(_ node: Node, _ provider: ProviderID, at now: SimTime) {
+        let key = GateKey(gateway: node.index, provider: provider)
+        let since = doors[key]?.since ?? now
+        for (other, door) in doors where other.provider == provider && other.gateway != node.index {
+            if door.submit > since {
+                violated(
+                    .twoDoors, at: now,
+                    "\(node.id), which has \(provider) since \(SimClock.text(since)), submits; "
+                        + "\(setting.nodes[other.gateway].id) did at \(SimClock.text(door.submit))")
+            }
+        }
+        doors[key] = (since, now)
+    }
+
     mutating func callLeaves(_ node: Node, _ call: ProviderCall, at now: SimTime) {
         guard let tenant = call.tenant, let epoch = call.epoch else { return }
         switch call.kind {
         case .submit(let request):
+            submits(node, call.provider, at: now)
             if !node.ledger.holdsIntent(of: request.id) {
                 violated(.noIntent, at: now, "\(node.id) submits job \(request.id) without an intent on its disk")
             }

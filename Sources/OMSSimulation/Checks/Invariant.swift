@@ -4,10 +4,14 @@ package enum Invariant: String, CaseIterable, Sendable {
     case doorFallsBack = "P1-door"
     /// No submit or stop of a lower epoch leaves any gateway once a Work Manager of a higher one has begun.
     case oldEpochActs = "P1-epoch"
+    /// Two gateways never submit to one provider at the same time.
+    case twoDoors = "P1-one-door"
     /// Nothing of a lower epoch is under way to a provider when a Work Manager of a higher one has begun.
     case oldEpochArrives = "P1-flight"
     /// A Work Manager begins only after the epoch before has its end and its receipt.
     case noReceipt = "P2-receipt"
+    /// It begins in the process for which its epoch was opened.
+    case wrongProcess = "P2-process"
     /// A recovery needs the end of the process, not its silence.
     case livesOn = "P2-alive"
     /// A graceful receipt leaves to the next epoch only what its service lets be adopted.

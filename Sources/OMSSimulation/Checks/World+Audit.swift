@@ -60,6 +60,12 @@ extension World {
                         "job \(id) is \(job.record.state.rawValue), and \(provider.id) has executed it: "
                             + (job.record.error?.detail ?? ""))
                 }
+            case .stopped:
+                // A stop that the provider did not carry out, because the job came after it.
+                if checker.executed[id] == provider.memory, let state = provider.jobs[id]?.state, state != .stopped {
+                    checker.violated(
+                        .untrueEnd, at: now, "job \(id) is stopped here and \(state.rawValue) at \(provider.id)")
+                }
             case .succeeded:
                 if checker.executed[id] == nil {
                     checker.violated(.untrueEnd, at: now, "job \(id) succeeded and was never executed")

@@ -4,7 +4,14 @@ import OMSProtocol
 
 extension World {
     /// P2: what must hold at the moment at which a fleet begins a Work Manager.
-    func checkSuccession(_ tenant: TenantID, _ epoch: Int) {
+    func checkSuccession(_ tenant: TenantID, _ epoch: Int, on host: Node) {
+        let row = database.epochs[tenant]?.last { $0.epoch == epoch }
+        if row?.fleet != host.id || row?.boot != host.boot {
+            checker.violated(
+                .wrongProcess, at: now,
+                "epoch \(epoch) of \(tenant) begins on \(host.id), process \(host.boot); it was opened for "
+                    + "\(row?.fleet.text ?? "nobody"), process \(row?.boot ?? 0)")
+        }
         guard epoch > 1 else { return }
         let before = SimDatabase.EpochKey(tenant: tenant, epoch: epoch - 1)
         let hasEnd = database.epochs[tenant]?.contains { $0.epoch == epoch - 1 && $0.ended != nil } ?? false

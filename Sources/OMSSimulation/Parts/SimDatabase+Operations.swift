@@ -59,8 +59,11 @@ extension SimDatabase {
         for open in closing.quarantined where quarantined[open.job] == nil {
             quarantined[open.job] = open.error?.detail ?? "no answer"
         }
-        writeReceipt(
-            closing.tenant, closing.epoch, isGraceful: closing.isGraceful, since: closing.since, swept: closing.swept)
+        if !broken.contains(.endWithoutReceipt) {
+            writeReceipt(
+                closing.tenant, closing.epoch, isGraceful: closing.isGraceful, since: closing.since,
+                swept: closing.swept)
+        }
         epochs[closing.tenant]?[row].ended = now
     }
 

@@ -88,6 +88,7 @@ struct SimDatabase {
     var attachments: [ProviderID: NodeID] = [:]
 
     var changes: [Change] = []
+    var commits = 0
     /// Mutants: rules of the SQL that are left out.
     var broken: Set<Mutant> = []
     /// `now()`.

@@ -23,12 +23,14 @@ package enum Mutant: String, CaseIterable, Sendable {
     case acknowledgeBeforeCommit = "ack-before-commit"
     /// The journal of an epoch that has ended is taken.
     case journalOfOldEpoch = "journal-of-old-epoch"
-    /// A piece of journal is taken although one before it is missing.
-    case journalWithGaps = "journal-with-gaps"
+    /// The acknowledgement is committed without all of its effects.
+    case journalNotAtomic = "journal-not-atomic"
+    /// The end of an epoch is written without its receipt.
+    case endWithoutReceipt = "end-without-receipt"
+    /// An epoch is opened with the next number, whatever number was sealed.
+    case expectedIgnored = "epoch-not-the-sealed-one"
     /// A terminal row may change.
     case terminalRowChanges = "terminal-row-changes"
-    /// An older record of a job overwrites a newer one.
-    case olderRevisionWins = "older-revision-wins"
     /// An epoch's number is given out twice.
     case epochNumberTwice = "epoch-number-twice"
     /// A control command for another incarnation of the fleet is carried out.
@@ -47,10 +49,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case doneBeforeEnd = "done-before-the-end"
     /// Two registries at once: the database's lock is not asked.
     case lockIgnored = "no-registry-lock"
-    /// Work Managers do not hear that their epoch is over, neither from the registry nor from a gateway.
-    case deafToEpochs = "deaf-to-epochs"
-    /// Gateways take every command and control for one of the highest epoch that they know.
-    case doorWithoutEpochs = "door-without-epochs"
+    /// A gateway without the broker goes on as if nothing had happened.
+    case gatewayHoldsOn = "gateway-never-gives-up"
 
     static func lossOfLedger(_ mutants: Set<Mutant>) -> (LedgerEntry) -> Bool {
         let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))
@@ -80,16 +80,9 @@ package enum Mutant: String, CaseIterable, Sendable {
         case .presence(var presence) where mutants.contains(.willIsProof) && node.role == .registry:
             if presence.state == .lost, message.topic.kind == .fleetPresence { presence.state = .offline }
             return Message(message.topic, .presence(presence))
-        case .wmEpoch(var epoch) where mutants.contains(.deafToEpochs) && node.role == .fleet:
-            epoch.epoch = 0
-            return Message(message.topic, .wmEpoch(epoch))
         case .presence(var presence) where mutants.contains(.lostGatewayIsGone) && node.role == .registry:
             if presence.state == .lost, message.topic.kind == .gatewayPresence { presence.state = .offline }
             return Message(message.topic, .presence(presence))
-        case .jobCommand(var command) where mutants.contains(.doorWithoutEpochs) && node.role == .gateway:
-            guard case .jobCommand(let tenant, _) = message.topic else { return message }
-            command.epoch = max(command.epoch, node.ledger.fences[tenant] ?? 0)
-            return Message(message.topic, .jobCommand(command))
         default: return message
         }
     }
@@ -110,6 +103,16 @@ extension World {
             route(Message(.wmAck(tenant), .wmAck(ack)), from: -1)
         default: break
         }
+    }
+
+    /// A mutant's registry takes every journal for one of the present epoch.
+    func relabelled(_ message: Message, for node: Node) -> Message {
+        guard options.mutants.contains(.journalOfOldEpoch), node.role == .registry,
+            case .wmJournal(let tenant) = message.topic, case .journal(var journal) = message.payload,
+            let open = database.epochs[tenant]?.last
+        else { return message }
+        journal.epoch = open.epoch
+        return Message(message.topic, .journal(journal))
     }
 
     /// A gateway has heard a seal.

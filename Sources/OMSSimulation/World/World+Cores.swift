@@ -125,7 +125,7 @@ extension World {
             case .report(let report):
                 trace.note(now, "fleet", node) { "\(report)" }
                 checker.fleetReports(node, report, at: now)
-                if case .started(let tenant, let epoch, _, _) = report { checkSuccession(tenant, epoch) }
+                if case .started(let tenant, let epoch, _, _) = report { checkSuccession(tenant, epoch, on: node) }
             }
         }
     }
@@ -209,7 +209,10 @@ extension World {
             case .superseded(let boot): superseded(node, by: boot)
             case .report(let report):
                 trace.note(now, "gateway", node) { "\(report)" }
-                if case .attached(let provider) = report { node.attached.insert(provider) }
+                if case .attached(let provider) = report {
+                    node.attached.insert(provider)
+                    checker.attached(node, provider, at: now)
+                }
                 if case .detached(let provider) = report { node.attached.remove(provider) }
             }
         }

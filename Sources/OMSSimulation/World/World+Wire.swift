@@ -70,7 +70,7 @@ extension World {
         guard node.connection == connection else { return }
         node.connection = nil
         trace.note(now, "disconnected", node) { "" }
-        feed(node, .disconnected)
+        if node.role != .gateway || !options.mutants.contains(.gatewayHoldsOn) { feed(node, .disconnected) }
         scheduler.add(
             .connect(node.index, incarnation: node.incarnation), at: now + wire.int(50...1_000) * SimClock.millisecond)
     }
@@ -192,7 +192,7 @@ extension World {
             broker.connections[connection].queued += 1
             return
         }
-        feed(node, .message(Mutant.altered(message, for: node, options.mutants)))
+        feed(node, .message(relabelled(Mutant.altered(message, for: node, options.mutants), for: node)))
         if options.mutants.contains(.sealInFlight), case .gatewayControl(let control) = message.payload,
             control.command == .seal, node.isAlive
         {
