@@ -11,6 +11,17 @@ extension Store {
         }
     }
 
+    /// Only this says where a provider is; what gateways say of its health does not.
+    static func assign(
+        _ database: isolated PostgresConnection, _ provider: ProviderID, _ gateway: NodeID
+    ) throws {
+        try database.query(
+            """
+            INSERT INTO oms.provider_status (provider, gateway) VALUES ($1, $2)
+            ON CONFLICT (provider) DO UPDATE SET gateway = EXCLUDED.gateway
+            """, [.text(provider.text), .text(gateway.text)])
+    }
+
     private static func write(_ database: isolated PostgresConnection, _ observation: Observation) throws {
         switch observation {
         case .presence(let role, let node, let presence, let at):
@@ -29,7 +40,7 @@ extension Store {
                 """
                 INSERT INTO oms.provider_status AS s (provider, gateway, status, circuit, latency_ms, checked_at, report, error)
                 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb)
-                ON CONFLICT (provider) DO UPDATE SET gateway = EXCLUDED.gateway, status = EXCLUDED.status,
+                ON CONFLICT (provider) DO UPDATE SET gateway = coalesce(s.gateway, EXCLUDED.gateway), status = EXCLUDED.status,
                   circuit = EXCLUDED.circuit, latency_ms = EXCLUDED.latency_ms, checked_at = EXCLUDED.checked_at,
                   report = coalesce(EXCLUDED.report, s.report), error = EXCLUDED.error
                 """,

@@ -157,6 +157,10 @@ package actor Store {
                     try {
                         try Self.removeTenant(database, tenant, by: initiator); return .saved
                     }()
+                case .assign(let provider, let gateway):
+                    try {
+                        try Self.assign(database, provider, gateway); return .saved
+                    }()
                 case .drainFleet(let fleet, let isDraining, let client):
                     try {
                         try Self.drainFleet(database, fleet, isDraining, by: client); return .saved

@@ -4,18 +4,16 @@ import OMSProtocol
 /// Attaches every provider to one gateway.
 extension Registry {
     mutating func attach(_ provider: ProviderID, at now: Moment) {
-        guard let track = providers[provider] else { return }
+        guard let track = providers[provider], track.movingTo == nil else { return }
         // It stays where it is, as long as that gateway may still act for it.
         let present = track.gateway.flatMap { node in
             gateways[node].flatMap { isGone($0, at: now) ? nil : node }
         }
         guard let gateway = present ?? chooseGateway() else { return }
-        if track.gateway != gateway {
-            providers[provider]?.gateway = gateway
-            providers[provider]?.attachedBoot = nil
-            if let former = track.gateway {
-                announce("provider.moved", nil, "provider \(provider) moves from gateway \(former) to \(gateway)")
-            }
+        guard track.gateway == gateway else {
+            providers[provider]?.movingTo = gateway
+            store(.assign(provider, gateway))
+            return
         }
         // Not before it refuses every epoch that is over.
         guard isConnected(gateway), let node = gateways[gateway], node.wanted.isEmpty else { return }
@@ -29,6 +27,18 @@ extension Registry {
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
     }
 
+    mutating func assigned(_ provider: ProviderID, _ gateway: NodeID, isSaved: Bool, at now: Moment) {
+        guard let track = providers[provider], track.movingTo == gateway else { return }
+        providers[provider]?.movingTo = nil
+        guard isSaved else { return timers.set(.provider(provider), now.monotonic + 1_000) }
+        providers[provider]?.gateway = gateway
+        providers[provider]?.attachedBoot = nil
+        if let former = track.gateway {
+            announce("provider.moved", nil, "provider \(provider) moves from gateway \(former) to \(gateway)")
+        }
+        attach(provider, at: now)
+    }
+
     /// A gateway says again that it is there. It may have been away without anybody here seeing it (the broker died,
     /// or its will was lost) and have given its providers up: attaching is safe to repeat, so it is repeated.
     mutating func confirmAttachments(of node: NodeID, at now: Moment) {
@@ -40,7 +50,7 @@ extension Registry {
 
     private func chooseGateway() -> NodeID? {
         var load: [NodeID: Int] = [:]
-        for track in providers.values { if let gateway = track.gateway { load[gateway, default: 0] += 1 } }
+        for track in providers.values { if let gateway = track.movingTo ?? track.gateway { load[gateway, default: 0] += 1 } }
         return gateways.filter { $0.value.presence.state == .online }.keys
             .min { (load[$0] ?? 0, $0) < (load[$1] ?? 0, $1) }
     }

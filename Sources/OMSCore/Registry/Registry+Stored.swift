@@ -47,6 +47,8 @@ extension Registry {
         case (.resume, _): break
         case (.removeTenant(let tenant, _), .saved): removed(tenant)
         case (.removeTenant, _): break  // the tenant's timer asks again
+        case (.assign(let provider, let gateway), .saved): assigned(provider, gateway, isSaved: true, at: now)
+        case (.assign(let provider, let gateway), _): assigned(provider, gateway, isSaved: false, at: now)
         case (.drainFleet(let fleet, let isDraining, _), .saved):
             fleetDrained(fleet, isDraining, at: now)
             if let client { respond(client, 200, []) }

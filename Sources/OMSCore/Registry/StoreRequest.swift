@@ -28,6 +28,8 @@ package enum StoreRequest: Hashable, Sendable {
     case removeTenant(TenantID, by: String)
     /// No tenants on this fleet any more, or again.
     case drainFleet(NodeID, Bool, by: NodeID)
+    /// Which gateway has a provider, before that gateway hears of it: a registry that restarts must not give it to another.
+    case assign(ProviderID, NodeID)
     case saveRollout(Rollout)
     /// How the runs of a wave's tenants ended.
     case rolloutFigures(id: String, [TenantID], since: Timestamp)

@@ -97,6 +97,8 @@ struct ProviderTrack: Sendable {
     var spec: ProviderSpec
     var version: Int
     var gateway: NodeID?
+    /// Being written to PostgreSQL; nobody hears of it before.
+    var movingTo: NodeID?
     /// Incarnation and version that acknowledged the attachment.
     var attachedBoot: Int64?
     var attachedVersion: Int?

@@ -62,7 +62,7 @@ extension SimDatabase {
             let key = NodeKey(role: role, node: node)
             nodes[key] = StoredNode(
                 role: role, node: node, presence: presence, isDraining: nodes[key]?.isDraining ?? false)
-        case .health(let provider, let health): attachments[provider] = health.gateway
+        case .health(let provider, let health): attachments[provider] = attachments[provider] ?? health.gateway
         case .catalog, .status: break
         }
     }

@@ -116,6 +116,9 @@ struct SimDatabase {
         case .removeTenant(let tenant, _):
             removeTenant(tenant)
             return .saved
+        case .assign(let provider, let gateway):
+            attachments[provider] = gateway
+            return .saved
         case .drainFleet(let fleet, let isDraining, _):
             nodes[NodeKey(role: .fleet, node: fleet)]?.isDraining = isDraining
             return .saved

@@ -125,6 +125,7 @@ extension StoreRequest {
         case .audit(let tenants): "audit \(tenants)"
         case .resume(let tenant): "resume \(tenant)"
         case .removeTenant(let tenant, _): "remove \(tenant)"
+        case .assign(let provider, let gateway): "\(provider) to \(gateway)"
         case .drainFleet(let fleet, let isDraining, _): "drain \(fleet) \(isDraining)"
         case .prove: "prove"
         case .saveRollout(let rollout): "rollout \(rollout.phase.rawValue)"
