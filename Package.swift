@@ -135,7 +135,7 @@ let package = Package(
             dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),
         .testTarget(
             name: "SimulationTests", dependencies: ["OMSSimulation", "oms-simulate"], exclude: ["failed-seeds.txt"]),
-        .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSDev", "OMSModel", "OMSProtocol"]),
+        .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSCore", "OMSDev", "OMSModel", "OMSProtocol"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -32,6 +32,8 @@ package actor GatewayShell {
     private struct Batch {
         var effects: [Gateway.Effect]
         var isReady: Bool
+        /// When the core decided so (monotonic).
+        var decided: Int64
         /// Why it could not be written: nothing of it may be sent to a provider.
         var failure: String?
     }
@@ -98,7 +100,7 @@ package actor GatewayShell {
 
     /// Intent before effect: a batch with a blocking entry, and all that come after it, wait for the disk.
     private func record(_ effects: [Gateway.Effect]) {
-        guard let ledger else { return carryOut(effects, failure: nil) }
+        guard let ledger else { return carryOut(effects, failure: nil, decided: MonotonicClock.milliseconds) }
         let entries = effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
         let isBlocking = entries.contains { $0.isBlocking }
         if !isBlocking {
@@ -109,10 +111,10 @@ package actor GatewayShell {
                     logger.error("ledger not written", metadata: [LoggingKeys.error: "\(failure)"])
                 }
             }
-            if held.isEmpty { return carryOut(effects, failure: nil) }
+            if held.isEmpty { return carryOut(effects, failure: nil, decided: MonotonicClock.milliseconds) }
         }
         let number = firstHeld + held.count
-        held.append(Batch(effects: effects, isReady: !isBlocking))
+        held.append(Batch(effects: effects, isReady: !isBlocking, decided: MonotonicClock.milliseconds))
         guard isBlocking else { return }
         let loop = loop
         ledger.write(entries) { [weak self] failure in
@@ -125,11 +127,12 @@ package actor GatewayShell {
             logger.error("ledger not written, nothing is submitted", metadata: [LoggingKeys.error: "\(failure)"])
         }
         held[number - firstHeld].isReady = true
-        held[number - firstHeld].failure = failure
+        // What came after may rest on it: a repeated seal is confirmed because the first one is being written.
+        if failure != nil { for index in held.indices.dropFirst(number - firstHeld) { held[index].failure = failure } }
         while let batch = held.first, batch.isReady {
             held.removeFirst()
             firstHeld += 1
-            carryOut(batch.effects, failure: batch.failure)
+            carryOut(batch.effects, failure: batch.failure, decided: batch.decided)
             if batch.failure != nil {
                 let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
                 perform(core.receive(.unrecorded(entries), at: ServiceHost.now))
@@ -137,7 +140,11 @@ package actor GatewayShell {
         }
     }
 
-    private func carryOut(_ effects: [Gateway.Effect], failure: String?) {
+    /// A decision to act at a provider that is as old as this is not carried out any more: the process was stopped, or its
+    /// disk was slow, and the provider may be another gateway's by now. Well below the hold time.
+    private static let decisionMilliseconds: Int64 = 10_000
+
+    private func carryOut(_ effects: [Gateway.Effect], failure: String?, decided: Int64) {
         for effect in effects {
             observer?(effect)
             switch effect {
@@ -147,6 +154,8 @@ package actor GatewayShell {
             case .call(let call):
                 if let failure, case .submit = call.kind {
                     answered(call, 0, .failed(.notSent, .ledger, failure))
+                } else if call.kind.acts, MonotonicClock.milliseconds - decided > Self.decisionMilliseconds {
+                    answered(call, 0, .failed(.notSent, .ledger, "decided too long ago: this process was stopped"))
                 } else {
                     make(call)
                 }

@@ -79,6 +79,7 @@ extension Store {
                   'jobs', (SELECT coalesce(json_agg(json_build_object(
                       'id', j.id, 'provider', j.provider, 'attempt', j.attempt, 'state', j.state,
                       'revision', j.revision, 'retryable', (j.error->>'retryable')::boolean,
+                      'problem', j.error->>'type',
                       'quarantined', CASE WHEN q.job_id IS NOT NULL THEN true END) ORDER BY j.id), '[]')
                     FROM oms.job j LEFT JOIN oms.quarantined_job q ON q.job_id = j.id
                     WHERE j.run_id = r.id)) ORDER BY r.id), '[]')

@@ -34,6 +34,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Some seeds have a second registry that waits for the database's lock.")
     var standby = false
 
+    @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
+    var planBench = false
+
     @Flag(help: .hidden)
     var worker = false
     @Option(help: .hidden)
@@ -60,6 +63,7 @@ struct Simulate: ParsableCommand {
     }
 
     func run() throws {
+        if planBench { return print(PlanBench.run(tenants: 10_000, providers: 100)) }
         if let replay { throw try ExitCode(show(replay)) }
         if worker, mutants { return workOnMutants() }
         if worker { return work() }

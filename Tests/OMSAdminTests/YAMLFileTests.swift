@@ -1,5 +1,6 @@
 import Foundation
 import OMSAdmin
+import OMSCore
 import OMSDev
 import OMSModel
 import Testing
@@ -111,7 +112,7 @@ import Testing
     }
 
     /// What the documentation shows can be applied as it stands.
-    @Test(arguments: ["documents.md": 3, "schedules.md": 1, "merging.md": 1])
+    @Test(arguments: ["documents.md": 3, "schedules.md": 1, "merging.md": 1, "providers.md": 1])
     func theDocumentationIsValid(page: String, count: Int) throws {
         let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "docs/" + page)
         let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
@@ -119,6 +120,14 @@ import Testing
             $0.components(separatedBy: "```").first
         }
         let files = try blocks.map { try YAMLFile($0, path: page) { _ in "x" } }
-        #expect(try DeclaredDocuments(files: files).parsed.count == count)
+        let parsed = try DeclaredDocuments(files: files).parsed
+        #expect(parsed.count == count)
+        // What is kept as JSON, and merged with a tenant's own fields, is read by the same rules.
+        for case .scenario(let id, let spec) in parsed {
+            let again = DocumentReader.read([
+                "kind": "Scenario", "name": .string(id.text), "spec": JSONValue(encoding: spec),
+            ])
+            #expect(again.errors.isEmpty && again.document == .scenario(id, spec), "\(again.errors)")
+        }
     }
 }

@@ -56,19 +56,119 @@ struct SimulationFindingsTests {
             })
     }
 
+    @Test("a gateway that was stopped gives its providers up and takes none until it has connected again")
+    func stopped() {
+        var bench = GatewayBench()
+        bench.now = 70_000
+        bench.feed(.wake)
+        #expect(bench.gateway.doors.isEmpty)
+        func attach() {
+            bench.feed(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(
+                                id: "2", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
+                                version: 1)))))
+        }
+        attach()
+        #expect(bench.gateway.doors.isEmpty, "what waited in the socket is as old as the stop")
+        bench.feed(.connected)
+        attach()
+        #expect(bench.gateway.doors["alpha"] != nil)
+    }
+
+    @Test("an attachment for another process of the gateway is none")
+    func attachOfOtherProcess() {
+        var gateway = Gateway(id: "g1", boot: 7, release: "t", seed: 1, at: at(0))
+        for boot in [6, 7] as [Int64] {
+            let effects = gateway.receive(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(
+                                id: "1", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
+                                version: 1, boot: boot)))), at: at(0))
+            #expect(effects.isEmpty == (boot == 6))
+        }
+    }
+
+    @Test("a fence that the disk refused is written again before it is confirmed")
+    func sealAgain() {
+        var bench = GatewayBench()
+        func seal() {
+            bench.records = []
+            bench.feed(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(id: "s", command: .seal, seals: [Seal(tenant: "men", epoch: 4)])))))
+        }
+        seal()
+        #expect(bench.records == [.fence("men", 4)])
+        seal()
+        #expect(bench.records.isEmpty)
+        bench.feed(.unrecorded([.fence("men", 4)]))
+        seal()
+        #expect(bench.records == [.fence("men", 4)])
+    }
+
+    @Test("a job that is to be stopped and is absent gets its stop all the same: the submit may still be on its way")
+    func lateSubmit() throws {
+        var bench = GatewayBench()
+        bench.command(.submit, jobID(1))
+        let submit = try bench.taken()
+        bench.command(.stop, jobID(1))
+        bench.fail(submit, .maybeSent, .timeout)
+        bench.pass(1_000)
+        while let call = bench.take() {
+            if case .stop = call.kind {
+                bench.answer(call, 404, .problem(Problem(.noSuchJob, "no", status: 404)))
+                break
+            }
+            bench.answer(call, 404, .problem(Problem(.noSuchJob, "no", status: 404)))
+            #expect(bench.gateway.jobs[jobID(1)]?.state != .stopped, "before the provider has heard of the stop")
+            bench.pass(1_000)
+        }
+        #expect(bench.gateway.jobs[jobID(1)]?.state == .stopped)
+    }
+
+    @Test("a gateway that is only presumed lost is there again when it says something new of a provider")
+    func presumedLost() {
+        var bench = RegistryBench()
+        bench.snapshot = Snapshot(
+            providers: ["alpha": (ProviderSpec(baseURL: "http://sp"), 1)],
+            nodes: [
+                StoredNode(
+                    role: .gateway, node: "g1",
+                    presence: Presence(state: .online, boot: 1, since: at(0).wall, release: "t", protocols: [1]),
+                    isDraining: false)
+            ], attachments: ["alpha": "g1"])
+        bench.feed(.wake)
+        bench.feed(.connected)
+        bench.health(.pass)
+        #expect(bench.registry.gateways["g1"]?.presence.state == .lost, "what is retained proves nothing")
+        bench.pass(5_000)
+        bench.health(.pass)
+        #expect(bench.registry.gateways["g1"]?.presence.state == .online)
+    }
+
     @Test("fleets and gateways say now and then that they are there: any message may be lost")
     func announcements() {
         var fleet = Fleet(id: "f1", boot: 1, release: "t", at: at(0))
         _ = fleet.receive(.connected, at: at(0))
-        #expect(fleet.nextWake(at: at(0)) == at(30_000).monotonic)
+        #expect(fleet.nextWake(at: at(0)) == at(10_000).monotonic)
         #expect(
-            fleet.receive(.wake, at: at(30_000)).contains { effect in
+            fleet.receive(.wake, at: at(10_000)).contains { effect in
                 if case .publish(let message) = effect { message.topic == .fleetPresence("f1") } else { false }
             })
         var gateway = Gateway(id: "g1", boot: 1, release: "t", seed: 1, at: at(0))
         _ = gateway.receive(.connected, at: at(0))
         #expect(
-            gateway.receive(.wake, at: at(30_000)).contains { effect in
+            gateway.receive(.wake, at: at(10_000)).contains { effect in
                 if case .publish(let message) = effect { message.topic == .gatewayPresence("g1") } else { false }
             })
     }

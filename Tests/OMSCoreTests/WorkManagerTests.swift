@@ -114,7 +114,7 @@ struct WorkManagerTests {
         var (manager, effects) = Fixture.manager(Fixture.config(Fixture.plan("harvest", once: true)))
         let job = effects.commands[0].command.job
         effects = manager.receive(
-            .jobEvent("alpha", event(job, .failed, error: Problem(.internal, "x", retryable: true), at: at(10))),
+            .jobEvent("alpha", event(job, .failed, error: Problem(.jobFailed, "x", retryable: true), at: at(10))),
             at: at(10))
         #expect(effects.commands.isEmpty)
         effects = manager.receive(.wake, at: at(1_010))

@@ -19,18 +19,15 @@ enum ServiceReader {
             timeoutSeconds: reader.int("timeout_s", in: 1...604_800),
             dataSource: reader.child("data_source").map(location),
             outputSource: reader.child("output_source").map(location), parameters: parameters,
-            providers: reader.child("providers").map(policy), merge: reader.child("merge").map(MergeReader.merge),
+            providers: reader.child("providers").map(PolicyReader.policy),
+            merge: reader.child("merge").map(MergeReader.merge),
             maxAttempts: reader.int("max_attempts", in: 1...20),
             deadlineSeconds: reader.int("deadline_s", in: 1...2_592_000),
             onReplace: reader.choice("on_replace", ReplaceAction.self), suspended: reader.bool("suspended"))
         ScheduleReader.overlap(&reader, &spec)
+        PolicyReader.patience(&reader, &spec)
         reader.finish()
-        if spec.merge == nil || spec.merge?.strategy == .first, spec.providers?.use == .all {
-            reader.fail("merge", "is needed with providers.use 'all': say how their results become one")
-        }
-        if let deliver = spec.merge?.deliverAfterSeconds, let deadline = spec.deadlineSeconds, deliver >= deadline {
-            reader.fail("merge/deliver_after_s", "must be less than deadline_s (\(deadline)), when the run ends")
-        }
+        PolicyReader.checkMerge(spec, reader)
         return spec
     }
 
@@ -40,19 +37,6 @@ enum ServiceReader {
             uri: reader.string("uri", required: true) ?? "", type: reader.string("type"),
             credential: reader.string("credential"))
         reader.finish()
-        return value
-    }
-
-    private static func policy(_ source: FieldReader) -> ProviderPolicy {
-        var reader = source
-        let value = ProviderPolicy(
-            use: reader.choice("use", ProviderPolicy.Use.self) ?? .one, only: reader.names("only"),
-            atLeast: reader.int("at_least", in: 1...100))
-        reader.finish()
-        if value.atLeast != nil, value.use == .one { reader.fail("at_least", "belongs to use 'all'") }
-        if let only = value.only, let least = value.atLeast, least > only.count {
-            reader.fail("at_least", "is more than the \(only.count) providers in 'only'")
-        }
         return value
     }
 

@@ -58,7 +58,7 @@ package struct Fleet: Sendable {
     }
     private var effects: [Effect] = []
 
-    static let announceMilliseconds: Int64 = 30_000
+    static let announceMilliseconds: Int64 = 10_000
 
     package init(id: NodeID, boot: Int64, release: String, suspect: TenantID? = nil, at now: Moment) {
         self.suspect = suspect

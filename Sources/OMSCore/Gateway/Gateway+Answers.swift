@@ -134,7 +134,10 @@ extension Gateway {
         case .absent:
             job.absences += 1
             if job.stop != nil, !job.acknowledged {
-                return end(job, as: .stopped, Problem(.stopped, "the provider never had it"), at: now)
+                // The submit may still be on its way: the stop goes out all the same, and the provider remembers it.
+                job.next = (.stop, now.monotonic)
+                put(job, at: now)
+                return attendJob(id, at: now)
             }
             // Twice, two seconds apart: an answer may come from a replica that has not seen it yet.
             if job.absences < 2 {
@@ -143,7 +146,8 @@ extension Gateway {
             } else if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
             } else if job.request != nil {
-                job.maybeSent = false  // proven absent: the same id may be sent again
+                // Absent now: the same id may be sent again. `maybeSent` stays, for the first request may come late, and
+                // at the deadline a stop keeps it out.
                 job.state = .submitting
                 job.absences = 0
                 job.next = (.submit, backoff(job.attempts, afterSeconds: nil, at: now))

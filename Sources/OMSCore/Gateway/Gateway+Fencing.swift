@@ -183,8 +183,11 @@ extension Gateway {
     /// process was stopped. They may be another gateway's by now, whatever this one has not heard yet.
     mutating func noticeStop(at now: Moment) {
         defer { lastHandled = now.monotonic }
-        guard let lastHandled, now.monotonic - lastHandled >= timing.holdMilliseconds else { return }
+        guard let lastHandled, now.monotonic - lastHandled >= timing.holdMilliseconds, !doors.isEmpty else { return }
         giveUp()
+        // What waits in the socket is as old as that. The broker has ended the session meanwhile (it waits one and a half
+        // keep-alives), so a new connection comes, and the present state with it.
+        cutOffSince = lastHandled
     }
 
     private mutating func giveUp() {

@@ -66,6 +66,7 @@ package struct Gateway: Sendable {
     var generator: SplitMix64
     /// Any message may be lost, these too: retained state is said again now and then (monotonic).
     var nextAnnouncement: Int64 = .max
+    var announcements = 0
     /// When anything was last handled (monotonic).
     var lastHandled: Int64?
     var effects: [Effect] = []
@@ -109,6 +110,7 @@ package struct Gateway: Sendable {
         switch event {
         case .connected:
             cutOffSince = nil
+            announcements = 0
             announce(at: now)
         case .disconnected: disconnected(at: now)
         case .received(let message): received(message, at: now)
@@ -171,6 +173,8 @@ package struct Gateway: Sendable {
         }
         switch control.command {
         case .seal, .sweep: break
+        // Asked before the connection broke; asked again when it is back.
+        case .attach where cutOffSince != nil || control.boot.map({ $0 != boot }) == true: return
         case .attach:
             guard let spec = control.spec, let version = control.version else {
                 return acknowledge(control, Problem(.badRequest, "field spec or version is missing"))
@@ -232,13 +236,16 @@ package struct Gateway: Sendable {
         effects.append(.call(call))
     }
 
+    /// Often enough that a registry hears of it well within the hold time.
     private mutating func announce(at now: Moment) {
         publish(.gatewayPresence(id), .presence(presence(.online)))
-        for provider in doors.keys.sorted() { announce(provider, at: now) }
+        // Catalogues may be long, so they come with every third.
+        announcements += 1
+        if announcements % 3 == 1 { for provider in doors.keys.sorted() { announce(provider, at: now) } }
         nextAnnouncement = now.monotonic + Self.announceMilliseconds
     }
 
-    static let announceMilliseconds: Int64 = 30_000
+    static let announceMilliseconds: Int64 = 10_000
 
     /// All retained state of a provider, after a (re)connection.
     private mutating func announce(_ provider: ProviderID, at now: Moment) {

@@ -12,6 +12,14 @@ package struct ProviderCall: Hashable, Sendable {
         case batch([JobID])
         case submit(JobRequest)
         case stop(JobID, JobAction)
+
+        /// Changes something at the provider.
+        package var acts: Bool {
+            switch self {
+            case .submit, .stop: true
+            case .services, .status, .sweep, .job, .batch: false
+            }
+        }
     }
 
     package var id: Int

@@ -13,11 +13,15 @@ package struct Branch: Hashable, Sendable {
     package var error: Problem?
     /// It has not ended and may still amend the result.
     package var isExpected: Bool
+    /// Enough others are in: it is stopped, and not used whatever it brings.
+    package var isSpare: Bool
 
     package init(
         provider: ProviderID, position: Int = 0, job: JobID? = nil, state: JobState? = nil,
-        outputs: [String: JSONValue] = [:], error: Problem? = nil, isExpected: Bool = false
+        outputs: [String: JSONValue] = [:], error: Problem? = nil, isExpected: Bool = false,
+        isSpare: Bool = false
     ) {
+        self.isSpare = isSpare
         self.provider = provider
         self.position = position
         self.job = job

@@ -7,9 +7,11 @@ package enum Merger {
     /// More than this stays with the jobs: a message of 256 KiB carries a result and its journal entry.
     static let maxInlineBytes = 64_000
 
-    package static func merge(_ branches: [Branch], by rule: MergeRule) -> Merged {
+    /// - Parameter needed: so many results make it complete; nil: all of them.
+    package static func merge(_ branches: [Branch], by rule: MergeRule, needed: Int? = nil) -> Merged {
         let branches = canonical(branches)
-        let succeeded = branches.filter { $0.state == .succeeded }
+        let succeeded = branches.filter { $0.state == .succeeded && !$0.isSpare }
+        if let needed, succeeded.count < needed, needed > 1 { return tooFew(branches, succeeded.count, needed) }
         var outcome =
             switch rule.strategy {
             case .first: FirstMerge.merge(succeeded)
@@ -30,10 +32,21 @@ package enum Merger {
                 provider: branch.provider, outcome: Self.outcome(of: branch, outcome), job: branch.job,
                 error: outcome.faults[branch.provider] ?? branch.error)
         }
-        let complete = contributions.allSatisfy { $0.outcome == .used || $0.outcome == .unused }
+        let complete =
+            needed != nil || contributions.allSatisfy { $0.outcome == .used || $0.outcome == .unused }
         return Merged(
             state: outcome.used.isEmpty ? .failed : complete ? .succeeded : .partial, outputs: outcome.outputs,
             providers: contributions, error: outcome.failure)
+    }
+
+    /// A quorum that was not reached: nothing is used, and each branch says what it was.
+    private static func tooFew(_ branches: [Branch], _ count: Int, _ needed: Int) -> Merged {
+        Merged(
+            state: .failed, outputs: [:],
+            providers: branches.map {
+                ProviderContribution(
+                    provider: $0.provider, outcome: outcome(of: $0, MergeOutcome()), job: $0.job, error: $0.error)
+            }, error: Problem(.conflict, "\(count) of \(needed) results that the quorum needs"))
     }
 
     /// In the plan's order, each provider once.
@@ -52,6 +65,7 @@ package enum Merger {
     private static func outcome(of branch: Branch, _ outcome: MergeOutcome) -> ProviderContribution.Outcome {
         if outcome.used.contains(branch.provider) { return .used }
         if outcome.faults[branch.provider] != nil { return .failed }
+        if branch.isSpare, branch.state.map({ !$0.isTerminal || $0 == .succeeded }) ?? true { return .unused }
         if branch.isExpected { return .late }
         guard let state = branch.state else { return .missing }
         if state == .succeeded { return .unused }

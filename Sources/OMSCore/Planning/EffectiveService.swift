@@ -14,6 +14,7 @@ package struct EffectiveService: Hashable, Sendable {
     package static let defaults: [String: JSONValue] = [
         "timeout_s": .int(Int64(Planner.defaultTimeoutSeconds)),
         "max_attempts": .int(Int64(Planner.defaultMaxAttempts)),
+        "max_provider_faults": .int(Int64(WorkManager.defaultMaxProviderFaults)),
         "providers": ["use": "one"], "merge": ["strategy": "first"], "on_replace": "stop",
     ]
 

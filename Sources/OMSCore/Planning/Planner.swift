@@ -14,6 +14,31 @@ package struct ProviderView: Hashable, Sendable {
     }
 }
 
+/// All providers at one moment, arranged for planning many tenants.
+package struct ProviderViews: Sendable {
+    private let views: [ProviderID: ProviderView]
+    /// By name.
+    let ids: [ProviderID]
+    /// Who can do what now, by name.
+    let able: [ServiceType: [ProviderChoice]]
+
+    package init(_ views: [ProviderID: ProviderView]) {
+        self.views = views
+        ids = views.keys.sorted()
+        var able: [ServiceType: [ProviderChoice]] = [:]
+        for id in ids {
+            guard let view = views[id], view.isUsable else { continue }
+            var seen: Set<ServiceType> = []
+            for service in view.services where service.available && seen.insert(service.type).inserted {
+                able[service.type, default: []].append(ProviderChoice(provider: id, service: service.id))
+            }
+        }
+        self.able = able
+    }
+
+    subscript(id: ProviderID) -> ProviderView? { views[id] }
+}
+
 package enum PlanOutcome: Hashable, Sendable {
     /// `generation` is 0: whoever puts it in force counts.
     case plan(WorkManagerConfig, explanation: String)
@@ -26,10 +51,11 @@ package enum Planner {
     static let defaultTimeoutSeconds = 300
     static let defaultMaxAttempts = 2
     static let deadlineMarginSeconds = 60
+    static let defaultFailoverSeconds = 60
 
     package static func plan(
         _ tenant: TenantID, _ spec: TenantSpec, scenarios: [ScenarioID: ScenarioSpec],
-        providers: [ProviderID: ProviderView], previous: WorkManagerConfig? = nil, now: Timestamp
+        providers: ProviderViews, previous: WorkManagerConfig? = nil, now: Timestamp
     ) -> PlanOutcome {
         if spec.suspended == true {
             return .unsatisfied(
@@ -57,7 +83,7 @@ package enum Planner {
     private struct Obstacle: Error { var text: String }
 
     private static func satisfy(
-        _ tenant: TenantID, _ spec: TenantSpec, _ scenario: ScenarioSpec, _ providers: [ProviderID: ProviderView],
+        _ tenant: TenantID, _ spec: TenantSpec, _ scenario: ScenarioSpec, _ providers: ProviderViews,
         _ previous: WorkManagerConfig?, _ now: Timestamp
     ) -> Result<[ServicePlan], Obstacle> {
         var variables = spec.variables ?? [:]
@@ -66,8 +92,8 @@ package enum Planner {
         for id in scenario.services.keys.sorted() {
             guard let service = scenario.services[id] else { continue }
             let policy = service.providers ?? ProviderPolicy(use: .one)
-            let able = choices(service.type, policy, providers)
-            let needed = policy.use == .all ? policy.atLeast ?? 1 : 1
+            let able = choices(service.type, policy, providers, for: "\(tenant)/\(id)")
+            let needed = policy.use.asksSeveral ? max(policy.atLeast ?? 1, policy.count ?? 1) : 1
             guard able.count >= needed else {
                 return .failure(
                     Obstacle(
@@ -86,6 +112,25 @@ package enum Planner {
                 parameters: service.parameters?.filled(variables), providers: able,
                 merge: service.merge ?? MergeRule(strategy: .first), onReplace: service.onReplace,
                 suspended: service.suspended == true ? true : nil)
+            plan.policy = service.providers.map {
+                ProviderPolicy(use: $0.use, count: $0.count, weights: $0.weights)
+            }
+            plan.safeToRunTwice = service.safeToRunTwice ?? (areSafe(able, providers) ? true : nil)
+            plan.timeouts = service.timeouts
+            plan.maxProviderFaults = service.maxProviderFaults
+            if policy.use == .failover {
+                // Somebody must say when a provider has had its chance.
+                plan.timeouts = TimeoutRule(
+                    queueSeconds: service.timeouts?.queueSeconds ?? defaultFailoverSeconds,
+                    startSeconds: service.timeouts?.startSeconds ?? defaultFailoverSeconds,
+                    noProgressSeconds: service.timeouts?.noProgressSeconds)
+                if service.deadlineSeconds == nil { plan.deadlineSeconds += 2 * defaultFailoverSeconds }
+            }
+            if policy.use == .sticky, let last = before?.providers.first, isAble(last, service.type, policy, providers)
+            {
+                plan.providers.removeAll { $0.provider == last.provider }
+                plan.providers = [last] + plan.providers
+            }
             plan.overlap = service.overlap
             plan.queueLimit = service.queueLimit
             plan.catchUpSeconds = service.catchUpSeconds
@@ -93,6 +138,19 @@ package enum Planner {
             plans.append(plan)
         }
         return .success(plans)
+    }
+
+    private static func isAble(
+        _ choice: ProviderChoice, _ type: ServiceType, _ policy: ProviderPolicy, _ providers: ProviderViews
+    ) -> Bool {
+        policy.only?.contains(choice.provider) ?? true && providers.able[type]?.contains(choice) == true
+    }
+
+    /// Every provider of the plan declares that two executions of one request do no harm.
+    private static func areSafe(_ able: [ProviderChoice], _ providers: ProviderViews) -> Bool {
+        able.allSatisfy { choice in
+            providers[choice.provider]?.services.first { $0.id == choice.service }?.safeToRunTwice == true
+        }
     }
 
     /// The same rhythm keeps its anchor, so that replanning shifts no tick. Another rhythm begins now: what it would
@@ -119,9 +177,14 @@ package enum Planner {
     }
 
     private static func choices(
-        _ type: ServiceType, _ policy: ProviderPolicy, _ providers: [ProviderID: ProviderView]
+        _ type: ServiceType, _ policy: ProviderPolicy, _ providers: ProviderViews, for subject: String
     ) -> [ProviderChoice] {
-        (policy.only ?? providers.keys.sorted()).compactMap { provider in
+        guard let only = policy.only else {
+            let able = providers.able[type] ?? []
+            if policy.use.asksSeveral || able.count < 2 { return able }
+            return spread(able, for: subject)
+        }
+        return only.compactMap { provider in
             guard let view = providers[provider], view.isUsable,
                 let service = view.services.first(where: { $0.type == type && $0.available })
             else { return nil }
@@ -129,11 +192,31 @@ package enum Planner {
         }
     }
 
+    /// Where one result is wanted and many could give it, a plan names a few: by rendezvous hashing (Thaler and
+    /// Ravishankar, IEEE/ACM ToN 6(1), 1998), so that tenants spread over the providers and the loss of one concerns only
+    /// those that had it.
+    static let maxChoices = 4
+
+    private static func spread(_ able: [ProviderChoice], for subject: String) -> [ProviderChoice] {
+        // A plain mix of two hashes: this runs for every tenant and service.
+        let own = UInt64(truncatingIfNeeded: fnv1a128(subject.utf8))
+        var best: [(weight: UInt64, choice: ProviderChoice)] = []
+        for choice in able {
+            var generator = SplitMix64(seed: own ^ UInt64(truncatingIfNeeded: fnv1a128(choice.provider.text.utf8)))
+            let weight = generator.next()
+            if best.count == maxChoices, let last = best.last, weight <= last.weight { continue }
+            let index = best.firstIndex { $0.weight < weight } ?? best.count
+            best.insert((weight, choice), at: index)
+            if best.count > maxChoices { best.removeLast() }
+        }
+        return best.map(\.choice)
+    }
+
     /// Why nobody, or too few, can do it: each candidate with its obstacle.
     private static func absence(
-        _ type: ServiceType, _ policy: ProviderPolicy, _ providers: [ProviderID: ProviderView]
+        _ type: ServiceType, _ policy: ProviderPolicy, _ providers: ProviderViews
     ) -> String {
-        let candidates = policy.only ?? providers.keys.sorted()
+        let candidates = policy.only ?? providers.ids
         if candidates.isEmpty { return "no provider is registered" }
         return candidates.map { id in
             guard let view = providers[id] else { return "\(id) is not registered" }

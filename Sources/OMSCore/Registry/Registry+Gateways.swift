@@ -12,6 +12,7 @@ extension Registry {
         var track = known ?? GatewayTrack(presence: presence)
         let isBack = known == nil || known?.presence.boot != presence.boot || known?.presence.state != .online
         track.presence = presence
+        track.isPresumed = false
         if presence.state == .online {
             track.lostSince = nil
             if isBack {
@@ -35,6 +36,17 @@ extension Registry {
             timers.set(.gateway(node), now.monotonic + Self.gatewayHoldMilliseconds)
         }
         gatewayChanged(node, at: now)
+    }
+
+    /// A gateway that is only presumed lost says something new of a provider: it is there, and its presence was lost on the
+    /// way. Counted as gone, it would not be sealed.
+    mutating func hearGateway(_ health: Health, after known: Health?, at now: Moment) {
+        guard let track = gateways[health.gateway], track.isPresumed, track.presence.boot == health.boot,
+            let known, known.gateway == health.gateway, known.checked != health.checked
+        else { return }
+        var presence = track.presence
+        presence.state = .online
+        seeGateway(health.gateway, presence, at: now)
     }
 
     /// Certain to act for nobody: its process has ended, or its hold time has passed.

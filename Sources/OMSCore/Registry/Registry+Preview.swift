@@ -92,7 +92,7 @@ extension Registry {
     }
 
     private mutating func previewRow(
-        _ tenant: TenantID, _ views: [ProviderID: ProviderView], at now: Moment
+        _ tenant: TenantID, _ views: ProviderViews, at now: Moment
     ) -> PreviewRow? {
         guard let spec = specs[tenant], let track = tenants[tenant] else { return nil }
         let runs = track.phase != .idle

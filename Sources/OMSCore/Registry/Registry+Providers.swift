@@ -24,7 +24,8 @@ extension Registry {
             .gatewayControl(gateway),
             .gatewayControl(
                 GatewayControl(
-                    id: commandID(), command: .attach, provider: provider, spec: track.spec, version: track.version)))
+                    id: commandID(), command: .attach, provider: provider, spec: track.spec, version: track.version,
+                    boot: node.presence.boot)))
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
     }
 

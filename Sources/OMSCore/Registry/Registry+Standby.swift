@@ -44,7 +44,8 @@ extension Registry {
                 fleets[stored.node]?.isDraining = stored.isDraining
             case .gateway:
                 guard gateways[stored.node] == nil else { continue }
-                gateways[stored.node] = GatewayTrack(presence: presence, lostSince: now.monotonic)
+                gateways[stored.node] = GatewayTrack(
+                    presence: presence, isPresumed: true, lostSince: now.monotonic)
                 timers.set(.gateway(stored.node), now.monotonic + Self.gatewayHoldMilliseconds)
             case .registry, .admin, .monitor: break
             }

@@ -13,15 +13,16 @@ extension Registry {
         moveTenants(at: now)
     }
 
-    func providerViews(at now: Moment) -> [ProviderID: ProviderView] {
-        providers.mapValues { track in
-            ProviderView(
-                services: track.catalog?.services ?? [], isUsable: isUsable(track, at: now),
-                why: whyNot(track, at: now))
-        }
+    func providerViews(at now: Moment) -> ProviderViews {
+        ProviderViews(
+            providers.mapValues { track in
+                ProviderView(
+                    services: track.catalog?.services ?? [], isUsable: isUsable(track, at: now),
+                    why: whyNot(track, at: now))
+            })
     }
 
-    private mutating func plan(_ tenant: TenantID, _ views: [ProviderID: ProviderView], at now: Moment) {
+    private mutating func plan(_ tenant: TenantID, _ views: ProviderViews, at now: Moment) {
         guard let spec = specs[tenant], let track = tenants[tenant], !track.isSavingPlan else { return }
         switch Planner.plan(
             tenant, spec, scenarios: scenarios(of: tenant), providers: views, previous: track.config, now: now.wall)
@@ -164,7 +165,7 @@ extension Registry {
         let interval = Int64(heartbeatSeconds) * 1000
         tenants[tenant]?.unanswered += 1
         if track.unanswered == 1 { show(tenant, "suspect", at: now) }
-        if track.unanswered == 2, !track.isConfirmed, !isProcessGone(track),
+        if track.unanswered >= 2, !track.isConfirmed, !isProcessGone(track),
             track.fleet.flatMap({ fleets[$0]?.presence.state }) == .online
         {
             // An earlier registry may have died between the epoch and its bootstrap. One that runs takes the repetition

@@ -233,6 +233,7 @@ package struct Registry: Sendable {
             if early.count < Self.maxEarly { early[provider, default: .init()].health = health }
             return
         }
+        hearGateway(health, after: known.health, at: now)
         if let owner = known.gateway, owner != health.gateway {
             // Retained from before a move, or from a gateway that missed that the provider was taken from it.
             return detachStray(provider, health.gateway)

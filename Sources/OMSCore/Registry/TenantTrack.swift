@@ -114,6 +114,8 @@ struct ProviderTrack: Sendable {
 /// A gateway as the registry sees it.
 struct GatewayTrack: Sendable {
     var presence: Presence
+    /// Read from the database and not heard since: it counts as lost, but nobody has said so.
+    var isPresumed = false
     /// Since when it is not connected (monotonic).
     var lostSince: Int64?
     /// Seals that it has acknowledged since it was last seen to come (back).

@@ -30,6 +30,13 @@ struct JobTrack: Sendable {
     var lastHeard: Int64 = 0
     var asks = 0
     var lastProgressRecorded: Int64 = 0
+    /// When it came to where it is, and when it last showed progress (monotonic).
+    var stateSince: Int64 = 0
+    /// Where that is: 0 on its way, 1 queued at the provider, 2 running.
+    var phase = 0
+    var progressSince: Int64 = 0
+    /// A timeout made us stop it.
+    var timedOut: ProblemSlug?
     /// An earlier epoch has used its outputs in a result that is out; here they are only asked for again.
     var wasUsed = false
     /// The result that is out knows how it ended.
@@ -93,6 +100,8 @@ struct RunTrack: Sendable {
     var revision = 0
     /// The result that is out calls a branch late: it is to be amended when that branch ends.
     var hasLate = false
+    /// The jobs that decided it: enough results are in, the others were stopped.
+    var decided: Set<JobID> = []
     /// The deadline has passed and every open job was told to stop.
     var isOver = false
     /// Its jobs are being stopped: nothing is tried again.

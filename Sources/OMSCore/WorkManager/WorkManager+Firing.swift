@@ -40,6 +40,9 @@ extension WorkManager {
         if drain != nil {
             return answer(trigger, Problem(.draining, "\(subject): the Work Manager is being replaced; ask again soon"))
         }
+        if plan.suspended == true {
+            return answer(trigger, Problem(.unavailable, "\(subject) is suspended; 'oms resume \(subject)' first"))
+        }
         if journal.isFull {
             return answer(trigger, Problem(.unavailable, "\(subject): the journal is full; see oms why \(tenant)"))
         }
@@ -88,7 +91,7 @@ extension WorkManager {
             id: id, plan: plan, due: due, started: now.wall,
             deadline: now.wall.advanced(bySeconds: plan.deadlineSeconds),
             generation: config.generation, consumed: consumed, jobs: [])
-        for choice in chosen(plan) { run.jobs.append(job(of: run, at: choice, attempt: 1, now)) }
+        for choice in chosen(plan, due: due) { run.jobs.append(job(of: run, at: choice, attempt: 1, now)) }
         note(JournalEntry(run: run.record(.running, plan: true)), at: now)
         for index in run.jobs.indices {
             run.jobs[index].revision += 1
@@ -104,17 +107,14 @@ extension WorkManager {
     }
 
     func job(of run: RunTrack, at choice: ProviderChoice, attempt: Int, _ now: Moment) -> JobTrack {
-        JobTrack(
+        var track = JobTrack(
             id: JobID(time: run.due, of: "job", "\(run.id)", choice.provider.text, "\(attempt)"), choice: choice,
             attempt: attempt, created: now.wall)
-    }
-
-    /// The planner names every able provider in order. A rule that uses one result asks one provider: the first
-    /// that is not known to be down. Others are all asked.
-    private func chosen(_ plan: ServicePlan) -> [ProviderChoice] {
-        guard plan.merge.strategy == .first else { return plan.providers }
-        let first = plan.providers.first { usable[$0.provider] ?? true } ?? plan.providers.first
-        return first.map { [$0] } ?? []
+        track.stateSince = now.monotonic
+        // A tick from before this Work Manager's time: its predecessor may have fired it, with the same ids, and died
+        // before the journal told of it.
+        track.mayBeKnown = epoch > 1 && run.due < since.wall
+        return track
     }
 
     /// Orders every open job of a run to be stopped at its provider. The run ends when their ends are confirmed.

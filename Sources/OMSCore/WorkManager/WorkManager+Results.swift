@@ -28,6 +28,8 @@ extension WorkManager {
     /// - Parameter isLast: the deadline has passed: late becomes missing.
     mutating func amend(_ id: RunID, isLast: Bool = false, at now: Moment) {
         guard var run = runs[id] else { return }
+        // What was decided stays: a loser that ended before its stop came changes nothing.
+        if run.plan.use == .firstWins || run.plan.use == .quorum { return }
         let brings = run.latest.contains { run.jobs[$0].state == .succeeded && !run.jobs[$0].isMerged }
         let endsLate = run.hasLate && run.latest.contains { run.jobs[$0].state.isTerminal && !run.jobs[$0].isMerged }
         guard brings || endsLate || isLast else { return }
@@ -46,9 +48,10 @@ extension WorkManager {
             return Branch(
                 provider: job.choice.provider, position: run.position(of: job.choice.provider), job: job.id,
                 state: job.state, outputs: job.outputs ?? [:], error: job.error,
-                isExpected: isAmendable && !job.state.isTerminal)
+                isExpected: isAmendable && !job.state.isTerminal,
+                isSpare: !run.decided.isEmpty && !run.decided.contains(job.id))
         }
-        return Merger.merge(branches, by: run.plan.merge)
+        return Merger.merge(branches, by: run.plan.merge, needed: run.plan.needed)
     }
 
     private mutating func publish(_ merged: Merged, of run: inout RunTrack, at now: Moment) {

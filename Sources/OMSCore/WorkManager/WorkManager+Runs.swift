@@ -22,7 +22,12 @@ extension WorkManager {
                 track.wantsStop = true
             }
             if job.quarantined == true { track.stopReason = "its Work Manager was replaced by force" }
-            if job.state.isTerminal { track.error = Problem(.jobFailed, "ended before", retryable: job.retryable) }
+            if job.state.isTerminal {
+                track.error = Problem(.jobFailed, "ended before", retryable: job.retryable)
+                if let problem = job.problem { track.error?.type = problem }
+            }
+            track.stateSince = now.monotonic
+            track.progressSince = now.monotonic
             track.revision = job.revision
             track.lastHeard = now.monotonic - JobTrack.quietMilliseconds
             if track.isAcknowledged { track.lastAsked = now.monotonic - 60_000 }
@@ -53,6 +58,7 @@ extension WorkManager {
         }
         guard job.state.mayBecome(event.state) else { return }
         let changed = job.state != event.state
+        job.takeTimes(of: event, at: now)
         job.state = event.state
         job.started = event.started ?? job.started
         job.progress = event.progress ?? job.progress
@@ -61,6 +67,7 @@ extension WorkManager {
         if event.state.isTerminal {
             job.finished = event.finished ?? now.wall
             job.outputs = event.outputs
+            if event.state == .stopped, let slug = job.timedOut { job.error = Problem(slug, job.stopReason) }
         }
         let progressDue = now.monotonic - job.lastProgressRecorded >= Self.progressRecordMilliseconds
         guard changed || (progressDue && event.progress != nil) else { return }
@@ -105,6 +112,7 @@ extension WorkManager {
                 guard let again = runs[id] else { continue }
                 run = again
             }
+            attendTimeouts(&run, at: now)
             for index in run.jobs.indices {
                 guard let command = run.jobs[index].command(at: now) else { continue }
                 // While draining nothing new begins; what stays open is the next epoch's.
@@ -133,35 +141,17 @@ extension WorkManager {
     mutating func settle(_ id: RunID, at now: Moment) {
         guard var run = runs[id] else { return }
         if !run.finished {
-            for index in run.latest {
-                let job = run.jobs[index]
-                guard !run.isStopping, job.state.isTerminal, mayRetry(job, of: run, at: now) else { continue }
-                var next = self.job(of: run, at: job.choice, attempt: job.attempt + 1, now)
-                next.notBefore = now.monotonic + min(30_000, 1_000 << Int64(min(job.attempt - 1, 5)))
-                next.revision = 1
-                run.jobs.append(next)
-                runOfJob[next.id] = id
-                note(JournalEntry(job: run.record(of: next, at: now)), at: now)
-            }
+            run.decide()
+            if run.decided.isEmpty { tryAgain(&run, at: now) }
             runs[id] = run
-            if run.latest.allSatisfy({ run.jobs[$0].state.isTerminal || run.jobs[$0].isAbandoned }) {
+            let isOver = run.latest.allSatisfy { run.jobs[$0].state.isTerminal || run.jobs[$0].isAbandoned }
+            if !run.decided.isEmpty || isOver {
                 deliver(id, at: now)
             }
         } else {
             amend(id, at: now)
         }
         if runs[id]?.isClosed == true { forget(id) }
-    }
-
-    private func mayRetry(_ job: JobTrack, of run: RunTrack, at now: Moment) -> Bool {
-        if let drain, drainAction(run, drain, at: now) != .adopt { return false }
-        switch job.state {
-        case .failed, .lost:
-            return job.attempt < run.plan.maxAttempts && job.error?.retryable != false && now.wall < run.deadline
-        case .pending, .submitting, .queued, .running, .stopping, .unknown, .succeeded, .stopped, .rejected,
-            .expired:
-            return false
-        }
     }
 
     /// After a change of the plan: runs do not wait until their deadline for a provider that is away and that the plan in
@@ -176,10 +166,7 @@ extension WorkManager {
                 && !plan.providers.contains(where: { $0.provider == run.jobs[index].choice.provider })
             {
                 run.jobs[index].isAbandoned = true
-                run.jobs[index].wantsStop = true
-                run.jobs[index].stopReason = "its provider was lost and is not in the plan any more"
-                run.jobs[index].lastAsked = nil
-                run.jobs[index].notBefore = 0
+                run.jobs[index].stop("its provider was lost and is not in the plan any more")
                 isChanged = true
             }
             guard isChanged else { continue }

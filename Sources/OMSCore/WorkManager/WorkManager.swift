@@ -144,6 +144,7 @@ package struct WorkManager: Sendable {
             for job in run.jobs {
                 if drain != nil, job.lastAsked == nil, !job.wantsStop { continue }
                 if let at = job.nextCommand { next = min(next, at) }
+                if let at = run.timeout(of: job)?.at { next = min(next, at) }
             }
         }
         if let drain {

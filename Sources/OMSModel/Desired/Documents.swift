@@ -132,6 +132,11 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
     package var queueLimit: Int?
     /// A tick that could not be fired for longer than this is superseded. Default: the newest is always fired.
     package var catchUpSeconds: Int?
+    /// Two executions of one request do no harm. Default: what the providers' catalogues say.
+    package var safeToRunTwice: Bool?
+    package var timeouts: TimeoutRule?
+    /// How often a job that failed by its provider's fault is tried again. Default 10.
+    package var maxProviderFaults: Int?
     package var timeoutSeconds: Int?
     package var dataSource: DataLocation?
     package var outputSource: DataLocation?
@@ -170,6 +175,9 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case type, frequency, after, overlap, parameters, providers, merge, suspended
+        case timeouts
+        case safeToRunTwice = "safe_to_run_twice"
+        case maxProviderFaults = "max_provider_faults"
         case queueLimit = "queue_limit"
         case catchUpSeconds = "catch_up_s"
         case timeoutSeconds = "timeout_s"
@@ -178,33 +186,6 @@ package struct ServiceSpec: Hashable, Codable, Sendable {
         case maxAttempts = "max_attempts"
         case deadlineSeconds = "deadline_s"
         case onReplace = "on_replace"
-    }
-}
-
-/// Which of the able providers a run uses.
-package struct ProviderPolicy: Hashable, Codable, Sendable {
-    package enum Use: String, Codable, Sendable, CaseIterable {
-        /// The first healthy one, in order of `only`, else by name.
-        case one
-        /// Every able one at the same time; the results are merged.
-        case all
-    }
-
-    package var use: Use
-    /// Restricts and orders the choice.
-    package var only: [ProviderID]?
-    /// With `all`: fewer able providers do not satisfy the scenario. Default 1.
-    package var atLeast: Int?
-
-    package init(use: Use, only: [ProviderID]? = nil, atLeast: Int? = nil) {
-        self.use = use
-        self.only = only
-        self.atLeast = atLeast
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case use, only
-        case atLeast = "at_least"
     }
 }
 

@@ -30,13 +30,18 @@ package struct ServicePlan: Hashable, Codable, Sendable {
     package var overlap: OverlapPolicy?
     package var queueLimit: Int?
     package var catchUpSeconds: Int?
+    /// Absent (a plan of an earlier release): `one` with merge strategy `first`, else `all`.
+    package var policy: ProviderPolicy?
+    package var safeToRunTwice: Bool?
+    package var timeouts: TimeoutRule?
+    package var maxProviderFaults: Int?
     package var timeoutSeconds: Int
     package var deadlineSeconds: Int
     package var maxAttempts: Int
     package var dataSource: DataLocation?
     package var outputSource: DataLocation?
     package var parameters: JSONValue?
-    /// In order of preference; more than one only with policy `all`.
+    /// Every able one, in order of preference.
     package var providers: [ProviderChoice]
     package var merge: MergeRule
     /// Absent: `stop`.
@@ -68,6 +73,9 @@ package struct ServicePlan: Hashable, Codable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case id, type, frequency, after, anchor, earlier, overlap, parameters, providers, merge, suspended
+        case policy, timeouts
+        case safeToRunTwice = "safe_to_run_twice"
+        case maxProviderFaults = "max_provider_faults"
         case queueLimit = "queue_limit"
         case catchUpSeconds = "catch_up_s"
         case timeoutSeconds = "timeout_s"
@@ -174,6 +182,8 @@ package struct OpenJob: Hashable, Codable, Sendable {
     package var revision: Int
     /// Of a job that failed: whether its error allows another attempt.
     package var retryable: Bool?
+    /// And its type.
+    package var problem: String?
     /// It could not be accounted for when its Work Manager was replaced by force: it is to be stopped.
     package var quarantined: Bool?
 

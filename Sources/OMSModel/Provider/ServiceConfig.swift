@@ -38,9 +38,24 @@ package struct Frequency: Hashable, Codable, Sendable {
         case once, cron, spread
         case everySeconds = "every_s"
         case jitterSeconds = "jitter_s"
-        // The providers' contract has always written it so.
-        case timeZone = "timezone"
+        case timeZone = "time_zone"
         case onDemand = "on_demand"
+    }
+
+    /// As the providers' contract writes it.
+    private enum ContractKeys: String, CodingKey { case timezone }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        once = try container.decodeIfPresent(Bool.self, forKey: .once)
+        everySeconds = try container.decodeIfPresent(Int.self, forKey: .everySeconds)
+        jitterSeconds = try container.decodeIfPresent(Int.self, forKey: .jitterSeconds)
+        spread = try container.decodeIfPresent(Bool.self, forKey: .spread)
+        cron = try container.decodeIfPresent(String.self, forKey: .cron)
+        timeZone =
+            try container.decodeIfPresent(String.self, forKey: .timeZone)
+            ?? decoder.container(keyedBy: ContractKeys.self).decodeIfPresent(String.self, forKey: .timezone)
+        onDemand = try container.decodeIfPresent(Bool.self, forKey: .onDemand)
     }
 }
 

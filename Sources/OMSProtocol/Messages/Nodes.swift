@@ -48,6 +48,9 @@ package struct GatewayControl: Hashable, Codable, Sendable {
     package var spec: ProviderSpec?
     /// Version of the provider's document: a repeated attach of the same one changes nothing.
     package var version: Int?
+    /// With `attach`: the process that is meant. One that comes late must not give a provider to the next process, when it
+    /// has been given to another gateway meanwhile.
+    package var boot: Int64?
     /// With `seal`: at most `maxSeals` of them.
     package var seals: [Seal]?
     /// With `sweep`.
@@ -57,8 +60,9 @@ package struct GatewayControl: Hashable, Codable, Sendable {
 
     package init(
         id: String, command: Command, provider: ProviderID? = nil, spec: ProviderSpec? = nil, version: Int? = nil,
-        seals: [Seal]? = nil, sweep: Sweep? = nil
+        boot: Int64? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil
     ) {
+        self.boot = boot
         self.id = id
         self.command = command
         self.provider = provider

@@ -17,8 +17,8 @@ struct Checker {
     /// Per gateway and provider: since when it has it, and its last submit.
     private var doors: [GateKey: (since: SimTime, submit: SimTime)] = [:]
     private var executions: [ExecutionKey: Int] = [:]
-    /// Jobs that were executed, and the provider's memory that knew them last.
-    var executed: [JobID: Int] = [:]
+    /// Jobs that were executed: the provider's memory that knew them last, and the epoch that asked.
+    var executed: [JobID: (memory: Int, epoch: Int)] = [:]
     private(set) var contradictions = 0
 
     struct DoorKey: Hashable {
@@ -138,7 +138,7 @@ struct Checker {
     }
 
     mutating func executed(_ execution: SimProvider.Execution, at provider: ProviderID) {
-        executed[execution.job] = execution.memory
+        executed[execution.job] = (execution.memory, execution.epoch)
         let key = ExecutionKey(job: execution.job, provider: provider, memory: execution.memory)
         executions[key, default: 0] += 1
         if executions[key] == 2 {

@@ -54,15 +54,18 @@ extension World {
             switch job.record.state {
             case .rejected, .expired:
                 // What a provider has forgotten, nobody can ask it.
-                if checker.executed[id] == provider.memory {
+                if checker.executed[id]?.memory == provider.memory {
                     checker.violated(
                         .untrueEnd, at: now,
                         "job \(id) is \(job.record.state.rawValue), and \(provider.id) has executed it: "
                             + (job.record.error?.detail ?? ""))
                 }
             case .stopped:
-                // A stop that the provider did not carry out, because the job came after it.
-                if checker.executed[id] == provider.memory, let state = provider.jobs[id]?.state, state != .stopped {
+                // A stop that the provider did not carry out, because the job came after it. What an earlier epoch
+                // asked for and could not record, its successor stops before it asks: the row speaks of its own asking.
+                if let execution = checker.executed[id], execution.memory == provider.memory,
+                    execution.epoch == job.epoch, let state = provider.jobs[id]?.state, state != .stopped
+                {
                     checker.violated(
                         .untrueEnd, at: now, "job \(id) is stopped here and \(state.rawValue) at \(provider.id)")
                 }

@@ -43,6 +43,8 @@ struct ProviderWeather {
     var losesAnswer = 0.0
     /// The request arrives long after the gateway gave it up.
     var late = 0.0
+    /// The same for submits alone.
+    var lateSubmits = 0.0
     var failsBefore = 0.0
     /// 5xx after the work was done.
     var failsAfter = 0.0
@@ -63,6 +65,7 @@ struct ProviderWeather {
         ("black hole", ProviderWeather(losesRequest: 1)),
         ("mute", ProviderWeather(losesAnswer: 0.8)),
         ("late", ProviderWeather(late: 0.5)),
+        ("late with submits", ProviderWeather(lateSubmits: 0.9)),
         ("5xx before", ProviderWeather(failsBefore: 0.7)),
         ("5xx after", ProviderWeather(failsAfter: 0.7)),
         ("throttling", ProviderWeather(throttles: 0.8)),

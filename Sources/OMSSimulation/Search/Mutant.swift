@@ -13,6 +13,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case effectsBeforeLedger = "effects-before-ledger"
     /// What the disk refused is published all the same.
     case promisesUnwritten = "promises-unwritten"
+    /// A process that was stopped sends what it had decided before.
+    case staleDecisions = "stale-decisions"
     /// A provider executes what it gets, as often as it gets it.
     case providerRunsTwice = "provider-not-idempotent"
     /// A provider forgets a stop that overtook its submit.
@@ -21,8 +23,6 @@ package enum Mutant: String, CaseIterable, Sendable {
     case timeoutIsFailure = "timeout-is-not-sent"
     /// The journal is acknowledged before it is committed.
     case acknowledgeBeforeCommit = "ack-before-commit"
-    /// The journal of an epoch that has ended is taken.
-    case journalOfOldEpoch = "journal-of-old-epoch"
     /// The acknowledgement is committed without all of its effects.
     case journalNotAtomic = "journal-not-atomic"
     /// The end of an epoch is written without its receipt.
@@ -103,16 +103,6 @@ extension World {
             route(Message(.wmAck(tenant), .wmAck(ack)), from: -1)
         default: break
         }
-    }
-
-    /// A mutant's registry takes every journal for one of the present epoch.
-    func relabelled(_ message: Message, for node: Node) -> Message {
-        guard options.mutants.contains(.journalOfOldEpoch), node.role == .registry,
-            case .wmJournal(let tenant) = message.topic, case .journal(var journal) = message.payload,
-            let open = database.epochs[tenant]?.last
-        else { return message }
-        journal.epoch = open.epoch
-        return Message(message.topic, .journal(journal))
     }
 
     /// A gateway has heard a seal.

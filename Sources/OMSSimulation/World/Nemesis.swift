@@ -41,7 +41,7 @@ enum Nemesis {
         case 88..<91: return .wallStep(node: node, milliseconds: step(&random))
         case 91..<95:
             return .storm(
-                loss: random.pick([0.05, 0.3, 0.8]), doubling: random.pick([0.05, 0.3]),
+                loss: random.pick([0.05, 0.3, 0.6]), doubling: random.pick([0.05, 0.3]),
                 delay: random.pick([100, 3_000]) * SimClock.millisecond, time)
         case 95..<97: return .suspend(tenant, time)
         case 97..<98: return .reparameterise("main")
@@ -55,11 +55,12 @@ enum Nemesis {
     /// Some pass before anybody notices, some outlast every patience.
     private static func duration(_ random: inout SimRandom) -> SimTime {
         let milliseconds: Int64
-        switch random.int(0...3) {
-        case 0: milliseconds = random.int(100...1_500)
-        case 1: milliseconds = random.int(1_000...8_000)
-        case 2: milliseconds = random.int(5_000...30_000)
-        default: milliseconds = random.int(20_000...90_000)
+        switch random.int(0...8) {
+        case 0, 4: milliseconds = random.int(100...1_500)
+        case 1, 5: milliseconds = random.int(1_000...8_000)
+        case 2, 6: milliseconds = random.int(5_000...30_000)
+        case 3, 7: milliseconds = random.int(20_000...90_000)
+        default: milliseconds = random.int(60_000...150_000)
         }
         return milliseconds * SimClock.millisecond
     }

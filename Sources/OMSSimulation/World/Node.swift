@@ -75,6 +75,7 @@ final class Node {
     struct HeldBatch {
         var effects: [Gateway.Effect]
         var isReady: Bool
+        var decided: SimTime
         var failure: String?
     }
 
@@ -92,7 +93,7 @@ final class Node {
         // What a stop interrupted.
         case rest([Registry.Effect])
         case restOfFleet([Fleet.Effect])
-        case restOfGateway([Gateway.Effect], failure: String?)
+        case restOfGateway([Gateway.Effect], failure: String?, decided: SimTime)
     }
 
     func isPartitioned(at now: SimTime) -> Bool { partitionedUntil > now }

@@ -25,7 +25,8 @@ extension World {
             if let effects = node.fleet?.receive(event, at: moment) { perform(node, effects) }
         case .gateway:
             switch input {
-            case .restOfGateway(let effects, let failure): return carryOut(node, effects, failure: failure)
+            case .restOfGateway(let effects, let failure, let decided):
+                return carryOut(node, effects, failure: failure, decided: decided)
             case .recorded(let batch, let failure): return recorded(node, batch, failure)
             default: break
             }
@@ -139,10 +140,10 @@ extension World {
         let isBlocking = entries.contains { $0.isBlocking } && !options.mutants.contains(.effectsBeforeLedger)
         if !isBlocking {
             if !entries.isEmpty { write(node, entries, batch: nil) }
-            if node.held.isEmpty { return carryOut(node, effects, failure: nil) }
+            if node.held.isEmpty { return carryOut(node, effects, failure: nil, decided: now) }
         }
         let number = node.firstHeld + node.held.count
-        node.held.append(Node.HeldBatch(effects: effects, isReady: !isBlocking))
+        node.held.append(Node.HeldBatch(effects: effects, isReady: !isBlocking, decided: now))
         if isBlocking { write(node, entries, batch: number) }
     }
 
@@ -171,11 +172,13 @@ extension World {
     private func recorded(_ node: Node, _ number: Int, _ failure: String?) {
         guard node.held.indices.contains(number - node.firstHeld) else { return }
         node.held[number - node.firstHeld].isReady = true
-        node.held[number - node.firstHeld].failure = failure
+        if failure != nil {
+            for index in node.held.indices.dropFirst(number - node.firstHeld) { node.held[index].failure = failure }
+        }
         while let batch = node.held.first, batch.isReady, node.isAlive {
             node.held.removeFirst()
             node.firstHeld += 1
-            carryOut(node, batch.effects, failure: batch.failure)
+            carryOut(node, batch.effects, failure: batch.failure, decided: batch.decided)
             if batch.failure != nil {
                 let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
                 feed(node, .unrecorded(entries))
@@ -183,11 +186,12 @@ extension World {
         }
     }
 
-    private func carryOut(_ node: Node, _ effects: [Gateway.Effect], failure: String?) {
+    private func carryOut(_ node: Node, _ effects: [Gateway.Effect], failure: String?, decided: SimTime) {
         for (index, effect) in effects.enumerated() {
             guard goesOn(node) else {
                 if node.isAlive {
-                    node.inbox.insert(.restOfGateway(Array(effects[index...]), failure: failure), at: 0)
+                    node.inbox.insert(
+                        .restOfGateway(Array(effects[index...]), failure: failure, decided: decided), at: 0)
                 }
                 return
             }
@@ -195,11 +199,11 @@ extension World {
             case .publish(let message):
                 if failure == nil || options.mutants.contains(.promisesUnwritten) { publish(node, message) }
             case .call(let call):
-                if let failure, case .submit = call.kind {
-                    scheduler.add(
-                        .answer(
-                            node.index, incarnation: node.incarnation, call: call.id, latency: 0,
-                            .failed(.notSent, .ledger, failure)), at: now)
+                let isStale = call.kind.acts && now - decided > 10 * SimClock.second
+                if isStale && !options.mutants.contains(.staleDecisions) {
+                    refuse(node, call, "decided too long ago")
+                } else if let failure, call.kind.isSubmit {
+                    refuse(node, call, failure)
                 } else {
                     send(node, call)
                 }
@@ -216,5 +220,13 @@ extension World {
                 if case .detached(let provider) = report { node.attached.remove(provider) }
             }
         }
+    }
+
+    /// It does not leave the process.
+    private func refuse(_ node: Node, _ call: ProviderCall, _ why: String) {
+        scheduler.add(
+            .answer(
+                node.index, incarnation: node.incarnation, call: call.id, latency: 0, .failed(.notSent, .ledger, why)),
+            at: now)
     }
 }

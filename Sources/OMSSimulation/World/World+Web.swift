@@ -15,7 +15,8 @@ extension World {
             web.delay(provider.traits.usualLatency / 4, provider.traits.usualLatency, rarely: SimClock.second)
             * weather.slowness
         let (refused, lost, late) = (
-            web.chance(weather.refuses), web.chance(weather.losesRequest), web.chance(weather.late)
+            web.chance(weather.refuses), web.chance(weather.losesRequest),
+            web.chance(call.kind.isSubmit ? max(weather.late, weather.lateSubmits) : weather.late)
         )
         if refused {
             return reply(node, call, .failed(.notSent, .connect, "connection refused"), after: latency, sent: now)

@@ -192,9 +192,10 @@ extension World {
             broker.connections[connection].queued += 1
             return
         }
-        feed(node, .message(relabelled(Mutant.altered(message, for: node, options.mutants), for: node)))
+        feed(node, .message(Mutant.altered(message, for: node, options.mutants)))
         if options.mutants.contains(.sealInFlight), case .gatewayControl(let control) = message.payload,
-            control.command == .seal, node.isAlive
+            control.command == .seal, node.isAlive,
+            (control.seals ?? []).allSatisfy({ node.ledger.fences[$0.tenant] ?? 0 >= $0.epoch })
         {
             forgeSeal(message, control)
         }
