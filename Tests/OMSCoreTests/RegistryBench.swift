@@ -115,7 +115,8 @@ struct RegistryBench {
             return .opened(epoch: expected, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
-        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .assign, .prove,
+        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .assign,
+            .prove,
             .saveRollout:
             return .saved
         case .rolloutFigures: return .figures(failed: runFigures.failed, finished: runFigures.finished)

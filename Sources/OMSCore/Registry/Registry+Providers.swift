@@ -50,7 +50,9 @@ extension Registry {
 
     private func chooseGateway() -> NodeID? {
         var load: [NodeID: Int] = [:]
-        for track in providers.values { if let gateway = track.movingTo ?? track.gateway { load[gateway, default: 0] += 1 } }
+        for track in providers.values {
+            if let gateway = track.movingTo ?? track.gateway { load[gateway, default: 0] += 1 }
+        }
         return gateways.filter { $0.value.presence.state == .online }.keys
             .min { (load[$0] ?? 0, $0) < (load[$1] ?? 0, $1) }
     }
