@@ -33,7 +33,7 @@ struct ReplacementTests {
         let start = bench.controls()
         #expect(start.map(\.command) == [.bootstrap] && start.map(\.epoch) == [2])
         bench.acknowledge(start[0])
-        #expect(bench.phases == [.draining, .draining, .sealing, .sweeping, .closing, .starting, .done])
+        #expect(bench.phases == [.draining, .draining, .sealing, .sweeping, .sweeping, .closing, .starting, .done])
     }
 
     @Test("a second operation is refused while one is under way; an abort takes a drain back")
