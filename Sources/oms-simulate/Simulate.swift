@@ -48,7 +48,9 @@ struct Simulate: ParsableCommand {
         var options = SimulationOptions()
         options.minutes = minutes
         options.standby = standby
-        if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) { options.mutants = [mutant] }
+        if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
+            (options.mutants, options.focus) = ([mutant], mutant)
+        }
         return options
     }
 

@@ -13,6 +13,7 @@ package enum MutantSearch {
     ) -> Finding {
         var broken = options
         broken.mutants = [mutant]
+        broken.focus = mutant
         broken.standby = options.standby || mutant == .lockIgnored
         var whole = broken
         whole.mutants = []

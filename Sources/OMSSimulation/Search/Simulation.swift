@@ -7,6 +7,8 @@ package struct SimulationOptions: Sendable {
     package var disabledFaults: Set<Int> = []
     package var invariants: Set<Invariant> = Self.standard
     package var recordsTrace = false
+    /// A nemesis that also does what this rule is there for.
+    package var focus: Mutant?
     /// Whether some seeds have a second registry that waits for the database's lock.
     package var standby = false
 
@@ -36,7 +38,8 @@ package struct Outcome: Sendable {
 /// One seed, one history.
 package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
-        let setting = Setting(seed: seed, minutes: options.minutes, standby: options.standby)
+        let setting = Setting(
+            seed: seed, minutes: options.minutes, standby: options.standby, focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(

@@ -15,6 +15,21 @@ enum Nemesis {
         return faults.sorted { $0.at < $1.at }
     }
 
+    /// What a rule is there for, and what chance brings together too rarely.
+    static func focused(_ setting: Setting, on mutant: Mutant, seed: UInt64) -> [Fault] {
+        guard mutant == .staleDecisions else { return [] }
+        var random = SimRandom(seed: seed, stream: 3)
+        return (0..<4).map { _ in
+            let gateway = random.pick(setting.nodes.indices.filter { setting.nodes[$0].role == .gateway })
+            return Fault(
+                at: random.int(5_000...max(5_001, setting.faultsEnd / SimClock.millisecond - 5_000))
+                    * SimClock.millisecond,
+                kind: .cut(
+                    node: gateway, effects: random.int(0...3), kills: false,
+                    down: random.int(70...120) * SimClock.second))
+        }
+    }
+
     private static func draw(_ setting: Setting, _ random: inout SimRandom) -> Fault.Kind {
         let node = random.int(0...setting.nodes.count - 1)
         let time = duration(&random)

@@ -195,7 +195,7 @@ extension World {
         feed(node, .message(Mutant.altered(message, for: node, options.mutants)))
         if options.mutants.contains(.sealInFlight), case .gatewayControl(let control) = message.payload,
             control.command == .seal, node.isAlive,
-            (control.seals ?? []).allSatisfy({ node.ledger.fences[$0.tenant] ?? 0 >= $0.epoch })
+            node.ledgerFailsUntil < now, node.ledgerSlowUntil < now
         {
             forgeSeal(message, control)
         }
