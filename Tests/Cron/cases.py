@@ -70,11 +70,11 @@ def field(rng, low, high, dense, names=()):
 def is_everything(text, low, high):
     """Whether a list of plain ranges and steps leaves nothing out."""
     found = set()
+    for index, name in enumerate(WEEKDAYS):
+        text = text.replace(name, str(index))
     for item in text.split(","):
         base, _, step = item.partition("/")
         first, _, last = (f"{low}-{high}" if base == "*" else base).partition("-")
-        if not first.isdigit():
-            return False
         found.update(range(int(first), int(last or first) + 1, int(step or 1)))
     return len(found) == high - low + 1
 

@@ -1,5 +1,5 @@
 import Foundation
-import OMSModel
+package import OMSModel
 import OMSRuntime
 
 /// A Service Provider whose faults are scripted; without any it is an honest one, which `oms sp verify` passes.
@@ -47,6 +47,11 @@ package final class HostileProvider: Sendable {
             state.book.advance(to: WallClock.milliseconds)
             return state.book.log
         }
+    }
+
+    /// What a submit would do that nobody sent: for tests of those who judge the log.
+    package func submit(_ body: JSONValue, epoch: Int64?) {
+        state.withLock { _ = $0.book.submit(body, epoch: epoch, key: nil, now: WallClock.milliseconds) }
     }
 
     /// Changes the script while it runs.

@@ -50,7 +50,7 @@ struct SimulationTests {
     @Test(
         "a rule that is left out is missed",
         arguments: [
-            (.volatileIntent, .noIntent), (.doneBeforeEnd, .leftBehind), (.willIsProof, .livesOn),
+            (.volatileIntent, .noIntent), (.doneBeforeEnd, .untrueEnd), (.willIsProof, .livesOn),
             (.noRepetition, .neverEnds),
         ] as [(Mutant, Invariant)])
     func mutants(mutant: Mutant, invariant: Invariant) {

@@ -209,8 +209,10 @@ extension Registry {
         }
         if track.isEnded { return openNext(tenant, at: now) }
         // Without an operation about this very epoch its process is gone, and what it left goes to the next one.
-        guard let operation = track.operation, operation.epoch == track.epoch else { return openNext(tenant, at: now) }
-        if operation.isForced { startSweeping(tenant, at: now) } else { close(tenant, at: now) }
+        guard track.operation?.epoch == track.epoch else { return openNext(tenant, at: now) }
+        // After a graceful drain too: a doubled submit may have met a gateway that had lost the end of its job with its
+        // memory (docs/model, `SWEEP_ALWAYS`). Where no job is open, it costs one question.
+        startSweeping(tenant, at: now)
     }
 
     static let explainAfterMilliseconds: Int64 = 5_000

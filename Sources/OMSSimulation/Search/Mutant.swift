@@ -45,7 +45,7 @@ package enum Mutant: String, CaseIterable, Sendable {
     case sealNotAwaited = "seal-not-awaited"
     /// A gateway confirms a seal while calls of the old epoch are under way.
     case sealInFlight = "seal-with-calls-in-flight"
-    /// A Work Manager that is to drain says at once that it is done.
+    /// A Work Manager that is to drain says at once that it is done, and the sweep, which would end what it left, says so too.
     case doneBeforeEnd = "done-before-the-end"
     /// Two registries at once: the database's lock is not asked.
     case lockIgnored = "no-registry-lock"
@@ -101,8 +101,22 @@ extension World {
                 id: control.id, command: .drain, phase: .done, epoch: control.epoch, generation: control.generation,
                 fleet: control.fleet, remaining: 0, lastSeq: 0)
             route(Message(.wmAck(tenant), .wmAck(ack)), from: -1)
+        case .gatewayControl(let control)
+        where control.command == .sweep && options.mutants.contains(.doneBeforeEnd):
+            forgeSweep(message, control)
         default: break
         }
+    }
+
+    private func forgeSweep(_ message: Message, _ control: GatewayControl) {
+        guard let sweep = control.sweep, case .gatewayControl(let id) = message.topic,
+            let node = nodes.first(where: { $0.id == id })
+        else { return }
+        let ended = sweep.jobs.map { SweptJob(job: $0.job, provider: $0.provider, state: .stopped) }
+        let ack = GatewayAck(
+            id: control.id, command: .sweep, boot: node.boot,
+            swept: SweepReport(tenant: sweep.tenant, epoch: sweep.epoch, ended: ended, remaining: []))
+        route(Message(.gatewayAck(id), .gatewayAck(ack)), from: -1)
     }
 
     /// A gateway has heard a seal.

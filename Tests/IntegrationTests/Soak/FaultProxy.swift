@@ -154,14 +154,15 @@ private final class ProxyCore {
         }
         let timeout = next == .max ? -1 : Int32(clamping: max(1, next - MonotonicClock.milliseconds))
         guard poll(&polled, nfds_t(polled.count), timeout) >= 0 || errno == EINTR else { return end() }
+        // Orders first: whoever gives one may count on it for what it does next.
+        if polled[0].revents != 0 {
+            wake.clear()
+            for order in take() where !obey(order) { return end() }
+        }
         for (index, (link, pair, isClient)) in actions.enumerated() {
             let events = Int32(polled[index + 1].revents)
             guard events != 0 else { continue }
             if let pair { move(link, pair, isClient, events) } else { accept(link) }
-        }
-        if polled[0].revents != 0 {
-            wake.clear()
-            for order in take() where !obey(order) { return end() }
         }
         for link in links { bury(link) }
         return true

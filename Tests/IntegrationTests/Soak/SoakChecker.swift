@@ -31,8 +31,11 @@ struct SoakChecker {
                 CREATE TRIGGER soak AFTER UPDATE ON oms.job FOR EACH ROW
                   WHEN (OLD.finished_at IS NOT NULL AND OLD IS DISTINCT FROM NEW) EXECUTE FUNCTION public.soak_note();
                 CREATE TRIGGER soak_gone AFTER DELETE ON oms.job FOR EACH ROW EXECUTE FUNCTION public.soak_note();
+                -- A late branch amends a result: a higher revision of it (docs/merging.md).
                 CREATE TRIGGER soak AFTER UPDATE ON oms.run FOR EACH ROW
-                  WHEN (OLD.finished_at IS NOT NULL AND OLD IS DISTINCT FROM NEW) EXECUTE FUNCTION public.soak_note();
+                  WHEN (OLD.finished_at IS NOT NULL AND OLD IS DISTINCT FROM NEW
+                    AND coalesce((NEW.result->>'revision')::int, 0) <= coalesce((OLD.result->>'revision')::int, 0))
+                  EXECUTE FUNCTION public.soak_note();
                 CREATE TRIGGER soak AFTER UPDATE ON oms.epoch FOR EACH ROW
                   WHEN (OLD.ended_at IS NOT NULL) EXECUTE FUNCTION public.soak_note();
                 CREATE TRIGGER soak AFTER UPDATE OR DELETE ON oms.tick FOR EACH ROW EXECUTE FUNCTION public.soak_note();
@@ -162,6 +165,11 @@ struct SoakChecker {
         let rows = try await database.connection.query("SELECT id, state, provider, tenant FROM oms.job").rows
         var known: [String: (state: String, provider: String)] = [:]
         for row in rows { known[row[0] ?? ""] = (row[1] ?? "", row[2] ?? "") }
+        // Epochs that ended without telling all: their processes died, or were given up.
+        let broken = Set(
+            try await database.connection.query("SELECT tenant, epoch FROM oms.drain_receipt WHERE NOT graceful").rows
+                .map { "\($0[0] ?? "")/\($0[1] ?? "")" })
+        var untold = 0
         var executed = 0
         var repeated = 0
         var begun: [String: String] = [:]
@@ -171,13 +179,24 @@ struct SoakChecker {
             executed += log.executions.count
             repeated += log.submits.values.count { $0 > 1 }
             var ends: [String: String] = [:]
-            for act in log.acts { if case .ended(let state) = act.kind { ends[act.job] = state.rawValue } }
+            var submitters: [String: String] = [:]
+            for act in log.acts {
+                if case .ended(let state) = act.kind { ends[act.job] = state.rawValue }
+                if case .submit = act.kind { submitters[act.job] = "\(act.tenant)/\(act.epoch ?? 0)" }
+            }
             for job in log.executions.keys.sorted() {
                 if let other = begun.updateValue(name, forKey: job) {
                     violations.append("job \(job) was executed at \(other) and at \(name)")
                 }
                 guard let row = known[job] else {
-                    violations.append("\(name) executed \(job), of which PostgreSQL knows nothing")
+                    let submitter = submitters[job] ?? ""
+                    if broken.contains(submitter) {
+                        // Known limit (docs/architecture.md): fired while the database was away, by a process that
+                        // died before it came back, and not the newest tick any more when its successor began.
+                        untold += 1
+                    } else {
+                        violations.append("\(name) executed \(job) of \(submitter), of which PostgreSQL knows nothing")
+                    }
                     continue
                 }
                 if row.provider != name { violations.append("\(job) ran at \(name), its row says \(row.provider)") }
@@ -193,7 +212,10 @@ struct SoakChecker {
         for (job, row) in known where row.state == "succeeded" && begun[job] == nil {
             violations.append("\(job) succeeded by its row, but no provider executed it")
         }
-        counts += [("executed by the providers", executed), ("submits repeated by their id", repeated)]
+        counts += [
+            ("executed by the providers", executed), ("submits repeated by their id", repeated),
+            ("executed but unrecorded, as their Work Manager died", untold),
+        ]
     }
 
     /// By tenant, over all providers: after the first act of an epoch no lower one acts.

@@ -101,7 +101,7 @@ private actor LastHolder {
             // More at once than cores, so that the one who starts the successor is interrupted now and then.
             for _ in 0..<8 {
                 group.addTask {
-                    for _ in 0..<2_000 {
+                    for _ in 0..<500 {
                         let counter = LastHolder(PinnedThread(name: "test"))
                         counter.thread.shutdown()
                     }

@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 @testable import OMSRuntime
 import Testing
@@ -46,5 +47,26 @@ private struct Highest: RandomNumberGenerator {
                  level=notice service=test msg="it \"works\"" empty="" error="x\nlevel=error" job_key=1 tenant="a b"
 
                 """#)
+    }
+}
+
+@Suite("Incarnations")
+struct IncarnationTests {
+    @Test("each is greater than all before it, whatever the wall clock says, and survives the process")
+    func grows() throws {
+        let folder = "/tmp/oms-incarnation-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let lock = try FolderLock(folder: folder, option: "--state-dir")
+        defer { for file in ["/incarnation", "/lock", ""] { remove(folder + file) } }
+        #expect(try Incarnation.next(in: folder, now: 1_000_000) == 1_000_000)
+        #expect(try Incarnation.next(in: folder, now: 400_000) == 1_000_001, "the clock was set back")
+        #expect(try Incarnation.next(in: folder, now: 1_000_001) == 1_000_002)
+        #expect(try Incarnation.next(in: folder, now: 2_000_000) == 2_000_000)
+        #expect(throws: FolderLock.Failure.self) { try FolderLock(folder: folder, option: "--state-dir") }
+        withExtendedLifetime(lock) {}
+    }
+
+    @Test("a folder that cannot be written is named")
+    func refused() {
+        #expect(throws: Incarnation.Failure.self) { try Incarnation.next(in: "/nonexistent", now: 1) }
     }
 }
