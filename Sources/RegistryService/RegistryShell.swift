@@ -57,7 +57,8 @@ package actor RegistryShell {
         switch event {
         case .connected: perform(core.receive(.connected, at: ServiceHost.now))
         case .message(let message): perform(core.receive(.received(message), at: ServiceHost.now))
-        case .disconnected, .subscribed: break
+        case .disconnected: perform(core.receive(.disconnected, at: ServiceHost.now))
+        case .subscribed: break
         }
     }
 

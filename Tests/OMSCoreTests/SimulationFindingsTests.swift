@@ -79,6 +79,20 @@ struct SimulationFindingsTests {
         #expect(bench.gateway.doors["alpha"] != nil)
     }
 
+    @Test("a gateway's absence counts only while the registry can hear: without the broker nobody is gone")
+    func deafRegistry() throws {
+        var bench = RegistryBench.active()
+        bench.presence(.gatewayPresence("g1"), .lost)
+        bench.feed(.disconnected)
+        bench.pass(120_000)
+        #expect(!bench.registry.isGone(try #require(bench.registry.gateways["g1"]), at: at(bench.now)))
+        bench.feed(.connected)
+        bench.pass(40_000)
+        #expect(!bench.registry.isGone(try #require(bench.registry.gateways["g1"]), at: at(bench.now)))
+        bench.pass(10_000)
+        #expect(bench.registry.isGone(try #require(bench.registry.gateways["g1"]), at: at(bench.now)))
+    }
+
     @Test("an attachment for another process of the gateway is none")
     func attachOfOtherProcess() {
         var gateway = Gateway(id: "g1", boot: 7, release: "t", seed: 1, at: at(0))

@@ -54,7 +54,7 @@ extension Registry {
         switch track.presence.state {
         case .online, .draining, .standby: false
         case .offline: true
-        case .lost: track.lostSince.map { now.monotonic - $0 >= Self.gatewayHoldMilliseconds } ?? false
+        case .lost: !isCutOff && (track.lostSince.map { now.monotonic - $0 >= Self.gatewayHoldMilliseconds } ?? false)
         }
     }
 

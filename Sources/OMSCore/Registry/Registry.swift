@@ -6,6 +6,8 @@ package import OMSProtocol
 package struct Registry: Sendable {
     package enum Event: Sendable {
         case connected
+        /// The broker cannot be reached any more.
+        case disconnected
         case received(Message)
         case stored(ticket: Int, StoreReply)
         case wake
@@ -27,6 +29,8 @@ package struct Registry: Sendable {
     let patience: ProviderPatience
 
     var isLoaded = false
+    /// Without the broker nothing is heard, so nobody's silence means anything.
+    var isCutOff = true
     /// Another registry is active on the database: this one listens and says nothing.
     var isStandby = false
     /// Retained state needs a moment to arrive after a connect; nothing is planned before.
@@ -108,6 +112,7 @@ package struct Registry: Sendable {
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
         switch event {
         case .connected: connected(at: now)
+        case .disconnected: isCutOff = true
         case .received(let message): received(message, at: now)
         case .stored(let ticket, let reply): stored(ticket, reply, at: now)
         case .wake: wake(at: now)
@@ -124,6 +129,13 @@ package struct Registry: Sendable {
     // MARK: - Events
 
     private mutating func connected(at now: Moment) {
+        isCutOff = false
+        // Who was lost may have come back unheard: its absence counts from here on.
+        for node in gateways.keys.sorted() where gateways[node]?.presence.state == .lost {
+            gateways[node]?.lostSince = now.monotonic
+            gateways[node]?.isPresumed = true
+            timers.set(.gateway(node), now.monotonic + Self.gatewayHoldMilliseconds)
+        }
         publishPresence()
         planFrom = now.monotonic + Self.settleMilliseconds
         timers.set(.plan, planFrom)

@@ -7,9 +7,9 @@ extension World {
     func feed(_ node: Node, _ input: Node.Input) {
         guard node.isAlive else { return }
         if node.isPaused {
-            if case .wake = input { return node.inbox.append(input) }
-            if node.inbox.count < setting.brokerQueue { node.inbox.append(input) }
-            return
+            // The broker drops what a stopped client does not take; what its own threads have for it waits.
+            if case .message = input, node.inbox.count >= setting.brokerQueue { return }
+            return node.inbox.append(input)
         }
         count(node)
         let moment = moment(node)
@@ -52,6 +52,7 @@ extension World {
     private func registryEvent(_ input: Node.Input) -> Registry.Event? {
         switch input {
         case .connected: return .connected
+        case .disconnected: return .disconnected
         case .message(let message): return .received(message)
         case .stored(let ticket, let reply): return .stored(ticket: ticket, reply)
         case .wake: return .wake
