@@ -17,8 +17,16 @@ enum Nemesis {
 
     /// What a rule is there for, and what chance brings together too rarely.
     static func focused(_ setting: Setting, on mutant: Mutant, seed: UInt64) -> [Fault] {
-        guard mutant == .staleDecisions else { return [] }
         var random = SimRandom(seed: seed, stream: 3)
+        if mutant == .providerForgetsStops {
+            let late = ProviderWeather(lateSubmits: 0.9)
+            return setting.providers.map { provider in
+                Fault(
+                    at: random.int(5...30) * SimClock.second,
+                    kind: .weather(provider.id, "late with submits", late, 120 * SimClock.second))
+            }
+        }
+        guard mutant == .staleDecisions else { return [] }
         return (0..<4).map { _ in
             let gateway = random.pick(setting.nodes.indices.filter { setting.nodes[$0].role == .gateway })
             return Fault(
