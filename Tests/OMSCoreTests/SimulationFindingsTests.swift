@@ -33,6 +33,29 @@ struct SimulationFindingsTests {
         #expect(bench.held.count == 2)
     }
 
+    @Test("a job that another gateway may have sent is not called expired before the provider was asked")
+    func expiredElsewhere() throws {
+        var bench = GatewayBench(maxRunning: 1)
+        bench.command(.submit, jobID(1))
+        _ = try bench.taken()
+        // Its place is taken, so this one waits in the row; it was asked for before, of another gateway.
+        let request = JobRequest(
+            id: jobID(2), service: "harvest", tenant: "men", config: ServiceConfig(), deadline: at(5_000).wall,
+            labels: ["run_id": "r"])
+        bench.feed(
+            .received(
+                Message(
+                    .jobCommand("men", "alpha"),
+                    .jobCommand(
+                        JobCommand(id: "c", command: .submit, epoch: 1, job: jobID(2), request: request, again: true))))
+        )
+        bench.pass(6_000)
+        #expect(bench.events.last { $0.job == jobID(2) }?.state == .unknown)
+        let stop = bench.calls.first { if case .stop(jobID(2), _) = $0.kind { true } else { false } }
+        bench.answer(try #require(stop), 200, .job(bench.job(jobID(2), .succeeded)))
+        #expect(bench.events.last { $0.job == jobID(2) }?.state == .succeeded)
+    }
+
     @Test("an end counts even if the provider's revision has fallen: else the job would stay open for ever")
     func endWithFallenRevision() throws {
         var bench = GatewayBench()

@@ -139,7 +139,8 @@ enum Samples {
             .jobCommand("men", "beta"),
             .jobCommand(
                 JobCommand(
-                    id: "2-1", command: .submit, epoch: 2, job: job, request: request, graceSeconds: 10, reason: "why"))
+                    id: "2-1", command: .submit, epoch: 2, job: job, request: request, again: true, graceSeconds: 10,
+                    reason: "why"))
         ),
         Message(
             .jobEvent("men", "beta"),

@@ -42,9 +42,11 @@ extension Gateway {
                 effects.append(.report(.full(provider)))
                 return
             }
-            let job = GatewayJob(
+            var job = GatewayJob(
                 id: command.job, tenant: tenant, provider: provider, epoch: command.epoch, request: request,
                 state: .submitting, at: now)
+            // Another gateway may have had it: at its deadline the provider is asked before anybody calls it expired.
+            job.maybeSent = command.again == true
             put(job, at: now)
             doors[provider]?.enqueue(job.id, of: tenant)
             publish(.jobEvent(tenant, provider), .jobEvent(job.event))
@@ -162,8 +164,11 @@ extension Gateway {
             guard var job = jobs[id], job.state == .submitting, job.inFlight == nil, let request = job.request else {
                 continue
             }
-            if job.stop != nil, !job.maybeSent {
-                end(job, as: .stopped, Problem(.stopped, "stopped before it was submitted"), at: now)
+            if job.stop != nil {
+                // What may be there is stopped there; that step is under way.
+                if !job.maybeSent {
+                    end(job, as: .stopped, Problem(.stopped, "stopped before it was submitted"), at: now)
+                }
                 continue
             }
             if let deadline = request.deadline, now.wall >= deadline {

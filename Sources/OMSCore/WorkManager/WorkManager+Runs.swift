@@ -117,15 +117,18 @@ extension WorkManager {
                 guard let command = run.jobs[index].command(at: now) else { continue }
                 // While draining nothing new begins; what stays open is the next epoch's.
                 if drain != nil, command == .submit, run.jobs[index].lastAsked == nil { continue }
+                let isAgain = run.jobs[index].lastAsked != nil || run.jobs[index].mayBeKnown
                 run.jobs[index].lastAsked = now.monotonic
                 run.jobs[index].asks += 1
-                send(command, run.jobs[index], of: run)
+                send(command, run.jobs[index], of: run, isAgain: isAgain)
             }
             runs[id] = run
         }
     }
 
-    private mutating func send(_ command: JobCommand.Command, _ job: JobTrack, of run: RunTrack) {
+    private mutating func send(
+        _ command: JobCommand.Command, _ job: JobTrack, of run: RunTrack, isAgain: Bool
+    ) {
         commandCounter += 1
         publish(
             .jobCommand(tenant, job.choice.provider),
@@ -133,6 +136,7 @@ extension WorkManager {
                 JobCommand(
                     id: "\(epoch)-\(commandCounter)", command: command, epoch: epoch, job: job.id,
                     request: command == .submit ? run.request(for: job, tenant: tenant) : nil,
+                    again: command == .submit && isAgain ? true : nil,
                     graceSeconds: command == .stop ? 10 : nil,
                     reason: command == .stop ? job.stopReason : nil)))
     }

@@ -16,13 +16,16 @@ package struct JobCommand: Hashable, Codable, Sendable {
     package var job: JobID
     /// With `submit`.
     package var request: JobRequest?
+    /// With `submit`: it was asked for before, perhaps of another gateway, which may have sent it.
+    package var again: Bool?
     package var graceSeconds: Int?
     package var reason: String?
 
     package init(
-        id: String, command: Command, epoch: Int, job: JobID, request: JobRequest? = nil, graceSeconds: Int? = nil,
-        reason: String? = nil
+        id: String, command: Command, epoch: Int, job: JobID, request: JobRequest? = nil, again: Bool? = nil,
+        graceSeconds: Int? = nil, reason: String? = nil
     ) {
+        self.again = again
         self.id = id
         self.command = command
         self.epoch = epoch
@@ -33,7 +36,7 @@ package struct JobCommand: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, command, epoch, job, request, reason
+        case id, command, epoch, job, request, again, reason
         case graceSeconds = "grace_s"
     }
 }
