@@ -164,17 +164,31 @@ enum ManagerOperations {
         // Listen first: the end may come soon.
         let bus = try await BusConnection.open(endpoint, kinds: [.event])
         try await tell(method, tenant, more, endpoint)
-        for await case .message(let message, _) in bus.events {
-            guard case .event(let event) = message.payload, event.tenant?.text == tenant else { continue }
-            print(event.text)
-            guard event.kind == "operation.done" || event.kind == "operation.aborted" || event.kind == "tenant.removed"
-            else { continue }
-            await bus.close()
-            if event.kind == "operation.aborted" { throw ExitCode.failure }
-            return
+        // The end is told once, at QoS 0: it may be lost, and `proof: strict` may wait for an operator.
+        let limit = (deadline ?? 120) + waitBeyondDeadlineSeconds
+        let end = try await Deadline.run(.seconds(limit)) { () -> String? in
+            for await case .message(let message, _) in bus.events {
+                guard case .event(let event) = message.payload, event.tenant?.text == tenant else { continue }
+                print(event.text)
+                if ends.contains(event.kind) { return event.kind }
+            }
+            return nil
         }
-        throw DevError("the connection to the broker was lost; 'oms get operations' shows how far it is")
+        await bus.close()
+        switch end {
+        case "operation.aborted"??: throw ExitCode.failure
+        case .some(.some): return
+        case .some(nil):
+            throw DevError("the connection to the broker was lost; 'oms get operations' shows how far it is")
+        case nil:
+            throw DevError(
+                "its end was not heard within \(limit) s; 'oms get operations' and 'oms why' show how far it is")
+        }
     }
+
+    private static let ends: Set<String> = ["operation.done", "operation.aborted", "tenant.removed"]
+    /// Seal, sweep and start follow the drain; each has a limit of its own.
+    private static let waitBeyondDeadlineSeconds = 180
 
     private static func text(_ answer: JSONValue) -> String? {
         guard let id = answer["operation"]?.stringValue, let phase = answer["phase"]?.stringValue,
