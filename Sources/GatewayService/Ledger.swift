@@ -3,6 +3,7 @@ import Glibc
 import OMSBus
 import OMSCore
 import OMSModel
+import OMSProtocol
 import OMSRuntime
 import SQLite
 
@@ -18,7 +19,7 @@ actor Ledger {
     private var queue: [(entries: [LedgerEntry], done: @Sendable (String?) -> Void)] = []
     private var commits = 0
 
-    /// Ended jobs are thrown away after so many commits, in one statement.
+    /// Ended jobs that are too old or too many (`JobMemory`) are thrown away after so many commits.
     private static let purgeEveryCommits = 256
 
     /// Opens the folder. Not on the cooperative pool's hot path: once, at start.
@@ -31,8 +32,15 @@ actor Ledger {
             CREATE TABLE IF NOT EXISTS fence (tenant TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
             CREATE TABLE IF NOT EXISTS job (
               id TEXT PRIMARY KEY, tenant TEXT NOT NULL, provider TEXT NOT NULL, epoch INTEGER NOT NULL,
-              request BLOB NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0, ended TEXT) WITHOUT ROWID;
+              request BLOB NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0, ended TEXT, ended_at INTEGER)
+              WITHOUT ROWID;
             """)
+        // A ledger of the first release has no times.
+        if try database.query("SELECT 1 FROM pragma_table_info('job') WHERE name = 'ended_at'", [], { _ in 1 }).isEmpty {
+            try database.execute("ALTER TABLE job ADD COLUMN ended_at INTEGER")
+        }
+        try database.execute("CREATE INDEX IF NOT EXISTS job_ended ON job (ended_at) WHERE ended IS NOT NULL")
+        try purge(database)
         let contents = try read(database)
         return (Ledger(database: database, lock: lock), contents)
     }
@@ -61,7 +69,46 @@ actor Ledger {
                     tenant: tenant, provider: provider, epoch: Int(epoch),
                     request: try decoder.decode(JobRequest.self, from: Data(request)), acknowledged: acknowledged != 0))
         }
+        contents.ended = try readEnded(database)
         return contents
+    }
+
+    /// A line each, without their requests: there may be many.
+    private static func readEnded(_ database: SQLiteDatabase) throws -> [LedgerContents.Ended] {
+        let now = WallClock.milliseconds
+        let rows = try database.query(
+            """
+            SELECT id, tenant, provider, epoch, ended, ended_at, json_extract(CAST(request AS TEXT), '$.labels.run_id'),
+              json_extract(CAST(request AS TEXT), '$.labels.service'),
+              json_extract(CAST(request AS TEXT), '$.labels.attempt'),
+              json_extract(CAST(request AS TEXT), '$.deadline')
+            FROM job WHERE ended IS NOT NULL ORDER BY ended_at
+            """, []
+        ) { row -> LedgerContents.Ended? in
+            guard let job = row.text(0).flatMap({ JobID($0) }), let tenant = row.text(1).flatMap({ TenantID($0) }),
+                let provider = row.text(2).flatMap({ ProviderID($0) }),
+                let state = row.text(4).flatMap({ JobState(rawValue: $0) }),
+                let run = row.text(6).flatMap({ RunID($0) }), let service = row.text(7).flatMap({ ServiceID($0) }),
+                let deadline = row.text(9).flatMap({ Timestamp($0) })
+            else { return nil }
+            return LedgerContents.Ended(
+                left: LeftJob(
+                    job: job, tenant: tenant, provider: provider, epoch: Int(row.int(3)), run: run, service: service,
+                    attempt: row.text(8).flatMap { Int($0) } ?? 1, deadline: deadline),
+                state: state, age: max(0, now - row.int(5)))
+        }
+        return rows.compactMap { $0 }
+    }
+
+    private static func purge(_ database: SQLiteDatabase) throws {
+        _ = try database.run(
+            "DELETE FROM job WHERE ended IS NOT NULL AND coalesce(ended_at, 0) < ?",
+            [.int(WallClock.milliseconds - JobMemory.keepMilliseconds)])
+        _ = try database.run(
+            """
+            DELETE FROM job WHERE id IN (
+              SELECT id FROM job WHERE ended IS NOT NULL ORDER BY ended_at DESC LIMIT -1 OFFSET ?)
+            """, [.int(Int64(JobMemory.maxLines))])
     }
 
     /// Legal from any thread. `done` is called on the ledger's thread with nil, or with why nothing was written.
@@ -85,9 +132,7 @@ actor Ledger {
             try database.transaction {
                 for (entries, _) in batch { for entry in entries { try apply(entry) } }
                 commits += 1
-                if commits % Self.purgeEveryCommits == 0 {
-                    _ = try database.run("DELETE FROM job WHERE ended IS NOT NULL", [])
-                }
+                if commits % Self.purgeEveryCommits == 0 { try Self.purge(database) }
             }
         } catch {
             failure = "\(error)"
@@ -112,7 +157,9 @@ actor Ledger {
         case .acknowledged(let id):
             _ = try database.run("UPDATE job SET acknowledged = 1 WHERE id = ?", [.text("\(id)")])
         case .ended(let id, let state):
-            _ = try database.run("UPDATE job SET ended = ? WHERE id = ?", [.text(state.rawValue), .text("\(id)")])
+            _ = try database.run(
+                "UPDATE job SET ended = ?, ended_at = ? WHERE id = ?",
+                [.text(state.rawValue), .int(WallClock.milliseconds), .text("\(id)")])
         }
     }
 }

@@ -153,6 +153,7 @@ package actor Store {
                     }()
                 case .audit(let tenants): .audited(try Self.audit(database, tenants))
                 case .resume(let tenant): .resume(try Self.resume(database, tenant))
+                case .recover(let recovery): .recovered(try Self.recover(database, recovery))
                 case .removeTenant(let tenant, let initiator):
                     try {
                         try Self.removeTenant(database, tenant, by: initiator); return .saved

@@ -6,6 +6,8 @@ struct Door: Sendable {
     let provider: ProviderID
     var spec: ProviderSpec
     var version: Int
+    /// When it came here from another gateway.
+    var movedAt: Timestamp?
 
     var catalog: Catalog?
     var status: Health.Status = .unknown
@@ -73,6 +75,14 @@ struct Door: Sendable {
     static let defaultMaxRunning = 8
     var maxRunning: Int { spec.maxRunning ?? Self.defaultMaxRunning }
     var pollMilliseconds: Int64 { Int64(max(1, spec.pollSeconds ?? 1)) * 1000 }
+
+    /// Another gateway may have sent this job already: its tick was due before the provider came here, as far as clocks can
+    /// tell. At its deadline the provider is asked before anybody calls it expired.
+    func mayBeKnown(_ job: JobID) -> Bool {
+        movedAt.map { job.time <= $0.advanced(bySeconds: Self.clockSlackSeconds) } ?? false
+    }
+
+    private static let clockSlackSeconds = 900
 
     mutating func enqueue(_ job: JobID, of tenant: TenantID) {
         if waiting[tenant] == nil { turns.append(tenant) }

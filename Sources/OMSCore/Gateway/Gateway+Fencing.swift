@@ -61,6 +61,7 @@ extension Gateway {
             raiseFence(of: seal.tenant, to: seal.epoch, at: now)
             // Only the newest matters: an older one is answered with it.
             awaitedSeals[seal.tenant] = max(seal.epoch, awaitedSeals[seal.tenant] ?? 0)
+            awaitedLists[seal.tenant] = [seal.list, awaitedLists[seal.tenant]].compactMap { $0 }.min()
         }
         answerSeals(control.id, of: (control.seals ?? []).map(\.tenant))
     }
@@ -68,14 +69,34 @@ extension Gateway {
     /// Answers what holds; the rest follows with the end of its last call.
     private mutating func answerSeals(_ id: String, of tenants: [TenantID]) {
         var sealed: [Seal] = []
+        var lists: [TenantID: (list: Int, epoch: Int)] = [:]
         for tenant in tenants {
             guard let epoch = awaitedSeals[tenant], !isActing(for: tenant, below: epoch) else { continue }
             awaitedSeals[tenant] = nil
             writeFence(of: tenant)
-            sealed.append(Seal(tenant: tenant, epoch: max(epoch, fences[tenant] ?? 0)))
+            let holds = max(epoch, fences[tenant] ?? 0)
+            if let list = awaitedLists.removeValue(forKey: tenant) { lists[tenant] = (list, holds) }
+            sealed.append(Seal(tenant: tenant, epoch: holds))
         }
         guard !sealed.isEmpty else { return }
-        publish(.gatewayAck(self.id), .gatewayAck(GatewayAck(id: id, command: .seal, boot: boot, sealed: sealed)))
+        var left = self.left(lists)[...]
+        let counts = Dictionary(grouping: left, by: \.tenant).mapValues(\.count)
+        for index in sealed.indices where lists[sealed[index].tenant] != nil {
+            sealed[index].listed = counts[sealed[index].tenant] ?? 0
+        }
+        // First the list, then what makes the seal count.
+        while left.count > GatewayAck.maxLeft {
+            publish(
+                .gatewayAck(self.id),
+                .gatewayAck(
+                    GatewayAck(id: id, command: .seal, boot: boot, left: Array(left.prefix(GatewayAck.maxLeft)))))
+            left = left.dropFirst(GatewayAck.maxLeft)
+        }
+        publish(
+            .gatewayAck(self.id),
+            .gatewayAck(
+                GatewayAck(
+                    id: id, command: .seal, boot: boot, sealed: sealed, left: left.isEmpty ? nil : Array(left))))
     }
 
     /// A submit or stop of a lower epoch is on its way to a provider.
@@ -120,11 +141,14 @@ extension Gateway {
     /// Brings one job to its end, or goes on doing so.
     private mutating func end(_ id: JobID, at provider: ProviderID, _ sweep: Sweep, _ now: Moment) {
         var job =
-            jobs[id]
+            jobs[id] ?? recalled(id, epoch: sweep.epoch, at: now)
             ?? GatewayJob(
                 id: id, tenant: sweep.tenant, provider: provider, epoch: sweep.epoch, request: nil, state: .unknown,
                 at: now)
-        guard !job.state.isTerminal else { return }
+        guard !job.state.isTerminal else {
+            if jobs[id] == nil { store(job, at: now) }
+            return
+        }
         job.epoch = max(job.epoch, sweep.epoch)
         if job.stop == nil {
             job.stop = JobAction(

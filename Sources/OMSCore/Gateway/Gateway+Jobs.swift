@@ -16,7 +16,8 @@ extension Gateway {
             )
         }
         raiseFence(of: tenant, to: command.epoch, at: now)
-        guard doors[provider] != nil else { return }
+        guard let door = doors[provider] else { return }
+        if jobs[command.job] == nil, let job = recalled(command, at: now) { return resume(job, command, at: now) }
         if var job = jobs[command.job] {
             job.epoch = command.epoch
             if command.command == .stop, !job.state.isTerminal { requestStop(&job, command, at: now) }
@@ -46,7 +47,7 @@ extension Gateway {
                 id: command.job, tenant: tenant, provider: provider, epoch: command.epoch, request: request,
                 state: .submitting, at: now)
             // Another gateway may have had it: at its deadline the provider is asked before anybody calls it expired.
-            job.maybeSent = command.again == true
+            job.maybeSent = command.again == true || door.mayBeKnown(job.id)
             put(job, at: now)
             doors[provider]?.enqueue(job.id, of: tenant)
             publish(.jobEvent(tenant, provider), .jobEvent(job.event))
@@ -62,6 +63,20 @@ extension Gateway {
             doors[provider]?.occupied.insert(job.id)
             attendJob(job.id, at: now)
         }
+    }
+
+    /// It has ended before. What its memory does not tell, the provider does.
+    private mutating func resume(_ job: GatewayJob, _ command: JobCommand, at now: Moment) {
+        var job = job
+        if job.state.isTerminal {
+            store(job, at: now)
+        } else {
+            if command.command == .stop { requestStop(&job, command, at: now) }
+            put(job, at: now)
+            doors[job.provider]?.occupied.insert(job.id)
+            attendJob(job.id, at: now)
+        }
+        publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
     }
 
     private func requestStop(_ job: inout GatewayJob, _ command: JobCommand, at now: Moment) {

@@ -56,6 +56,8 @@ package struct Gateway: Sendable {
     var unwrittenFences: Set<TenantID> = []
     /// Seals that wait for the end of a call.
     var awaitedSeals: [TenantID: Int] = [:]
+    /// Seals that are to name what went out: from which epoch on.
+    var awaitedLists: [TenantID: Int] = [:]
     var sweeps: [TenantID: SweepTrack] = [:]
     /// Since when the broker cannot be reached (monotonic).
     var cutOffSince: Int64?
@@ -63,6 +65,8 @@ package struct Gateway: Sendable {
     var nextCall = 1
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
     var ended: [JobID] = []
+    /// What is left of them after that.
+    var memory = JobMemory()
     var generator: SplitMix64
     /// Any message may be lost, these too: retained state is said again now and then (monotonic).
     var nextAnnouncement: Int64 = .max
@@ -99,6 +103,10 @@ package struct Gateway: Sendable {
             job.next = (.read, now.monotonic)
             put(job, at: now)
         }
+        for entry in ledger.ended {
+            memory.add(JobMemory.Line(left: entry.left, state: entry.state, endedAt: now.monotonic - entry.age))
+        }
+        memory.forget(at: now.monotonic)
     }
 
     package func presence(_ state: Presence.State) -> Presence {
@@ -181,6 +189,7 @@ package struct Gateway: Sendable {
             }
             if doors[provider] == nil {
                 var door = Door(provider: provider, spec: spec, version: version, timing: timing)
+                if control.moved == true { door.movedAt = now.wall }
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
                 doors[provider] = door
@@ -272,11 +281,13 @@ package struct Gateway: Sendable {
             let old = jobs[ended[drop]]?.endedAt.map { now.monotonic - $0 > Self.keepEndedMilliseconds } ?? true
             guard old || ended.count - drop > Self.maxEnded else { break }
             if let job = jobs.removeValue(forKey: ended[drop]) {
+                remember(job)
                 jobsOfTenant[job.tenant]?.remove(job.id)
                 if jobsOfTenant[job.tenant]?.isEmpty == true { jobsOfTenant[job.tenant] = nil }
             }
             drop += 1
         }
         if drop > 0 { ended.removeFirst(drop) }
+        memory.forget(at: now.monotonic)
     }
 }

@@ -1,4 +1,5 @@
 package import OMSModel
+package import OMSProtocol
 
 /// What the gateway must remember beyond its own death. A batch of effects that holds an `intent` or a `fence` is
 /// carried out only after these are on disk: intent before effect.
@@ -9,7 +10,7 @@ package enum LedgerEntry: Hashable, Sendable {
     case intent(LedgerJob)
     /// The provider has shown the job: a later 404 means that it forgot it.
     case acknowledged(JobID)
-    /// The job has ended; nothing is left to resolve.
+    /// The job has ended; nothing is left to resolve. It is remembered for a while (see `JobMemory`).
     case ended(JobID, JobState)
 
     /// Effects wait for it. The others may be lost: what they say is found out again.
@@ -43,9 +44,25 @@ package struct LedgerContents: Hashable, Sendable {
     package var fences: [TenantID: Int]
     /// Intents without an end: each is resolved before anything else happens to it.
     package var open: [LedgerJob]
+    /// In the order in which they ended.
+    package var ended: [Ended]
 
-    package init(fences: [TenantID: Int] = [:], open: [LedgerJob] = []) {
+    package struct Ended: Hashable, Sendable {
+        package var left: LeftJob
+        package var state: JobState
+        /// How long ago, in milliseconds; 0 if the clock was set back since.
+        package var age: Int64
+
+        package init(left: LeftJob, state: JobState, age: Int64) {
+            self.left = left
+            self.state = state
+            self.age = age
+        }
+    }
+
+    package init(fences: [TenantID: Int] = [:], open: [LedgerJob] = [], ended: [Ended] = []) {
         self.fences = fences
         self.open = open
+        self.ended = ended
     }
 }

@@ -19,6 +19,8 @@ extension Registry {
                 // It may be another process, or have given up what it had: it begins anew, with the seals.
                 track.sealed = [:]
                 track.wanted = [:]
+                track.left = [:]
+                track.recovering = [:]
                 for (tenant, manager) in tenants where manager.sealedEpoch > 0 {
                     track.wanted[tenant] = manager.sealedEpoch
                 }
@@ -80,8 +82,9 @@ extension Registry {
     }
 
     private mutating func sendSeals(_ node: NodeID, at now: Moment) {
-        guard let wanted = gateways[node]?.wanted, !wanted.isEmpty else { return timers.set(.gateway(node), nil) }
-        var seals = wanted.sorted { $0.key < $1.key }.map { Seal(tenant: $0.key, epoch: $0.value) }[...]
+        guard let track = gateways[node], !track.wanted.isEmpty else { return timers.set(.gateway(node), nil) }
+        var seals = track.wanted.filter { track.recovering[$0.key] != $0.value }.sorted { $0.key < $1.key }
+            .map { Seal(tenant: $0.key, epoch: $0.value, list: list(of: $0.key, below: $0.value, from: track)) }[...]
         while !seals.isEmpty {
             let chunk = Array(seals.prefix(GatewayControl.maxSeals))
             seals = seals.dropFirst(chunk.count)
@@ -94,14 +97,34 @@ extension Registry {
 
     mutating func sealed(_ node: NodeID, _ ack: GatewayAck, at now: Moment) {
         guard let boot = gateways[node]?.presence.boot, boot == ack.boot else { return }
+        for job in ack.left ?? [] { gateways[node]?.left[job.tenant, default: [:]][job.job] = job }
+        var toWrite: [Seal] = []
         for seal in ack.sealed ?? [] {
-            let before = gateways[node]?.sealed[seal.tenant] ?? 0
-            gateways[node]?.sealed[seal.tenant] = max(seal.epoch, before)
-            if let wanted = gateways[node]?.wanted[seal.tenant], seal.epoch >= wanted {
-                gateways[node]?.wanted[seal.tenant] = nil
+            switch judge(seal, of: node) {
+            case .counts:
+                let listed = gateways[node]?.listed[seal.tenant] ?? 0
+                gateways[node]?.listed[seal.tenant] = max(seal.epoch, listed)
+                counts(seal, of: node, at: now)
+            case .hasLeft: toWrite.append(seal)
+            case .isIncomplete: break  // asked again by the gateway's timer
             }
-            if tenants[seal.tenant]?.phase == .sealing { attend(seal.tenant, at: now) }
         }
+        if !toWrite.isEmpty { recover(node, ack.boot, toWrite, at: now) }
+        sealsChanged(node, at: now)
+    }
+
+    /// It refuses what is older, and all that went out for that is in the rows.
+    mutating func counts(_ seal: Seal, of node: NodeID, at now: Moment) {
+        let before = gateways[node]?.sealed[seal.tenant] ?? 0
+        gateways[node]?.sealed[seal.tenant] = max(seal.epoch, before)
+        if let wanted = gateways[node]?.wanted[seal.tenant], seal.epoch >= wanted {
+            gateways[node]?.wanted[seal.tenant] = nil
+        }
+        if tenants[seal.tenant]?.phase == .sealing { attend(seal.tenant, at: now) }
+    }
+
+    /// What waited for the last seal.
+    mutating func sealsChanged(_ node: NodeID, at now: Moment) {
         if gateways[node]?.wanted.isEmpty == true {
             timers.set(.gateway(node), nil)
             for provider in providers.keys.sorted() where providers[provider]?.gateway == node {

@@ -23,7 +23,7 @@ extension Registry {
             .gatewayControl(
                 GatewayControl(
                     id: commandID(), command: .attach, provider: provider, spec: track.spec, version: track.version,
-                    boot: node.presence.boot)))
+                    boot: node.presence.boot, moved: track.hasMoved ? true : nil)))
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
     }
 
@@ -34,6 +34,7 @@ extension Registry {
         providers[provider]?.gateway = gateway
         providers[provider]?.attachedBoot = nil
         if let former = track.gateway {
+            providers[provider]?.hasMoved = true
             announce("provider.moved", nil, "provider \(provider) moves from gateway \(former) to \(gateway)")
         }
         attach(provider, at: now)

@@ -177,6 +177,7 @@ extension Registry {
                 saveOperation(tenant)
             }
         case .done:
+            if ack.lastSeq != nil, let epoch = tenants[tenant]?.epoch { tenants[tenant]?.toldAll = epoch }
             // Without a last number it has ended, but not drained: a process that knew it no more.
             advance(tenant, .sealing, isForced: ack.lastSeq == nil, at: now)
             startSealing(tenant, at: now)

@@ -23,6 +23,10 @@ extension Registry {
         observations = ObservationBuffer()
         isObserving = false
         timers = TimerQueue()
+        for node in gateways.keys {
+            gateways[node]?.left = [:]
+            gateways[node]?.recovering = [:]
+        }
         publishPresence()
         timers.set(.load, now.monotonic + Self.standbyMilliseconds)
     }
@@ -80,7 +84,10 @@ extension Registry {
         specs[tenant] = nil
         timers.set(.tenant(tenant), nil)
         timers.set(.operation(tenant), nil)
-        for node in gateways.keys { gateways[node]?.wanted[tenant] = nil }
+        for node in gateways.keys {
+            gateways[node]?.wanted[tenant] = nil
+            gateways[node]?.left[tenant] = nil
+        }
         publish(.wmEpoch(tenant), .removed)
     }
 }

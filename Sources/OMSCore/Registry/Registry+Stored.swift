@@ -45,6 +45,8 @@ extension Registry {
         case (.audit(let asked), _): for tenant in asked { tenants[tenant]?.auditing = nil }
         case (.resume(let tenant), .resume(let rows)): reconcile(tenant, rows, at: now)
         case (.resume, _): break
+        case (.recover(let recovery), .recovered(let found)): recovered(recovery, found, at: now)
+        case (.recover(let recovery), _): recoveryFailed(recovery, at: now)
         case (.removeTenant(let tenant, _), .saved): removed(tenant)
         case (.removeTenant, _): break  // the tenant's timer asks again
         case (.assign(let provider, let gateway), .saved): assigned(provider, gateway, isSaved: true, at: now)
@@ -105,6 +107,8 @@ extension Registry {
             providers[id] = ProviderTrack(spec: spec, version: version)
             // It stays where it was: two gateways for one provider would each follow the other's jobs.
             providers[id]?.gateway = snapshot.attachments[id]
+            // An earlier registry may have moved it, and nobody told its gateway.
+            providers[id]?.hasMoved = snapshot.attachments[id] != nil
         }
         scenarios = snapshot.scenarios
         specs = snapshot.tenants

@@ -24,6 +24,8 @@ package enum StoreRequest: Hashable, Sendable {
     case audit([TenantID])
     /// What a Work Manager that differs needs to know.
     case resume(TenantID)
+    /// Rows for jobs that no journal told of.
+    case recover(Recovery)
     /// Its documents go, its history stays.
     case removeTenant(TenantID, by: String)
     /// No tenants on this fleet any more, or again.
@@ -51,6 +53,8 @@ package enum StoreReply: Hashable, Sendable {
     case openJobs([OpenJobRow])
     case audited([TenantID: AuditedJobs])
     case resume(WorkManagerResume)
+    /// Per tenant how many jobs had no row.
+    case recovered([TenantID: Int])
     case figures(failed: Int, finished: Int)
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)

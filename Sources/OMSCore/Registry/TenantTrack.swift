@@ -65,6 +65,9 @@ struct TenantTrack: Sendable {
     var lastAudit: Int64?
     var auditing: (seq: Int, digest: String)?
 
+    /// The last epoch that told all before it ended: it drained, and its journal is committed.
+    var toldAll = 0
+
     /// Journal of the current epoch: committed, and handed to the store.
     var ackSeq = 0
     var handedSeq = 0
@@ -97,6 +100,8 @@ struct ProviderTrack: Sendable {
     var spec: ProviderSpec
     var version: Int
     var gateway: NodeID?
+    /// It has been, or may have been, at another gateway before.
+    var hasMoved = false
     /// Being written to PostgreSQL; nobody hears of it before.
     var movingTo: NodeID?
     /// Incarnation and version that acknowledged the attachment.
@@ -124,6 +129,12 @@ struct GatewayTrack: Sendable {
     var sealed: [TenantID: Int] = [:]
     /// Seals that it has to acknowledge. Until there are none, no provider is attached to it.
     var wanted: [TenantID: Int] = [:]
+    /// What went out here for epochs below is in the rows. Absent: nothing is known, so from the first one on.
+    var listed: [TenantID: Int] = [:]
+    /// Named since the last seal of the tenant that counted.
+    var left: [TenantID: [JobID: LeftJob]] = [:]
+    /// Seals that count as soon as the rows of what they named are written.
+    var recovering: [TenantID: Int] = [:]
 }
 
 /// A fleet as the registry sees it.

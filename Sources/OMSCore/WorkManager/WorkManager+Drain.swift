@@ -90,7 +90,17 @@ extension WorkManager {
     mutating func reconcile(with rows: WorkManagerResume, at now: Moment) {
         let known = Set(rows.open.flatMap { $0.jobs.filter { !$0.state.isTerminal }.map(\.id) })
         // 1. Rows that nobody looks after.
-        for open in rows.open where runs[open.run] == nil { adopt(open, at: now) }
+        for open in rows.open {
+            guard var run = runs[open.run] else {
+                adopt(open, at: now)
+                continue
+            }
+            let mine = Set(run.jobs.map(\.id))
+            for job in open.jobs where !job.state.isTerminal && !mine.contains(job.id) {
+                adopt(job, of: open, into: &run, at: now)
+            }
+            runs[open.run] = run
+        }
         // 2. Jobs without an open row: record them again, with a higher revision.
         for id in runs.keys.sorted() {
             guard var run = runs[id] else { continue }

@@ -39,6 +39,8 @@ extension WorkManager {
         guard let track = services[plan.id], let timetable = track.timetable, let first = track.nextTick,
             first <= now.wall
         else { return false }
+        // 0. Begun by a predecessor that died before its journal told of it.
+        if noteBegun(plan, timetable, through: now.wall, at: now) { return true }
         // 1. Too late to be of use.
         if let window = plan.catchUpSeconds {
             let end = now.wall.advanced(byMilliseconds: -Int64(window) * 1000 - 1)
@@ -88,6 +90,33 @@ extension WorkManager {
             for id in overlapping(plan.id, policy) { stopJobs(of: id, "the next tick is due, and overlap is stop-old") }
         }
         return false
+    }
+
+    /// The oldest tick whose run a predecessor began: fired, as it was. What lies before it, that one did not fire, or nobody
+    /// can say.
+    /// - Returns: whether there was one.
+    private mutating func noteBegun(
+        _ plan: ServicePlan, _ timetable: Timetable, through end: Timestamp, at now: Moment
+    ) -> Bool {
+        guard let (due, run) = services[plan.id]?.begun.min(by: { $0.key < $1.key }), due <= end else { return false }
+        let last = services[plan.id]?.lastTick
+        services[plan.id]?.begun[due] = nil
+        // Accounted for meanwhile.
+        if let last, due <= last { return true }
+        let earlier = timetable.backlog(after: last, through: due.advanced(byMilliseconds: -1), keeping: 0)
+        if let (first, count) = earlier.dropped {
+            supersede(
+                plan, from: first, count, through: due.advanced(byMilliseconds: -1),
+                "no run of it is known; its Work Manager died, and a newer tick was fired", at: now)
+        }
+        // Else it is the tick of no rhythm that is known any more.
+        if timetable.next(after: services[plan.id]?.lastTick)?.due == due {
+            note(
+                JournalEntry(tick: TickRecord(service: plan.id, due: due, outcome: .fired, time: now.wall, run: run)),
+                at: now)
+            move(plan.id, to: due)
+        }
+        return true
     }
 
     static var defaultQueueLimit: Int { 100 }
@@ -152,6 +181,7 @@ extension WorkManager {
                 earlier.frequency, anchor: earlier.anchor, tenant: tenant, service: plan.id)
         else { return }
         let end = plan.anchor.advanced(byMilliseconds: -1)
+        while noteBegun(plan, timetable, through: end, at: now) {}
         let left = timetable.backlog(after: services[plan.id]?.lastTick, through: end, keeping: 0)
         guard let (first, count) = left.dropped else { return }
         supersede(
@@ -161,8 +191,9 @@ extension WorkManager {
     /// Services that the new configuration does not have.
     mutating func retireSchedules(for newConfig: WorkManagerConfig, at now: Moment) {
         for plan in config.services where newConfig.service(plan.id) == nil {
-            guard let track = services[plan.id], let timetable = track.timetable else { continue }
-            let left = timetable.backlog(after: track.lastTick, through: now.wall, keeping: 0)
+            guard let timetable = services[plan.id]?.timetable else { continue }
+            while noteBegun(plan, timetable, through: now.wall, at: now) {}
+            let left = timetable.backlog(after: services[plan.id]?.lastTick, through: now.wall, keeping: 0)
             if let (first, count) = left.dropped {
                 supersede(
                     plan, from: first, count, through: now.wall, "the service is not in the scenario any more", at: now)

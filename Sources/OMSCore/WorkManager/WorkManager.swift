@@ -75,6 +75,8 @@ package struct WorkManager: Sendable {
         var openRun: RunID?
         /// When the run began whose result stands for the service.
         var spokeFor: Timestamp?
+        /// Ticks after `lastTick` whose runs were found begun: they are accounted for as fired, not again and not as missed.
+        var begun: [Timestamp: RunID] = [:]
         /// The last runs that somebody asked for.
         var manual: [RunID] = []
     }

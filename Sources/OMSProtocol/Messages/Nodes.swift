@@ -51,6 +51,8 @@ package struct GatewayControl: Hashable, Codable, Sendable {
     /// With `attach`: the process that is meant. One that comes late must not give a provider to the next process, when it
     /// has been given to another gateway meanwhile.
     package var boot: Int64?
+    /// With `attach`: another gateway had the provider before. What it sent, this one does not know.
+    package var moved: Bool?
     /// With `seal`: at most `maxSeals` of them.
     package var seals: [Seal]?
     /// With `sweep`.
@@ -60,9 +62,10 @@ package struct GatewayControl: Hashable, Codable, Sendable {
 
     package init(
         id: String, command: Command, provider: ProviderID? = nil, spec: ProviderSpec? = nil, version: Int? = nil,
-        boot: Int64? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil
+        boot: Int64? = nil, moved: Bool? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil
     ) {
         self.boot = boot
+        self.moved = moved
         self.id = id
         self.command = command
         self.provider = provider
@@ -77,10 +80,46 @@ package struct GatewayControl: Hashable, Codable, Sendable {
 package struct Seal: Hashable, Codable, Sendable {
     package var tenant: TenantID
     package var epoch: Int
+    /// In a command: also name the jobs of epochs from this one up to below `epoch` that went out, ended or not. Their
+    /// Work Manager may have died before its journal told of them.
+    package var list: Int?
+    /// In the answer: how many were named, in `GatewayAck.left` of this and earlier answers. With fewer at hand the seal does
+    /// not count yet.
+    package var listed: Int?
 
-    package init(tenant: TenantID, epoch: Int) {
+    package init(tenant: TenantID, epoch: Int, list: Int? = nil, listed: Int? = nil) {
         self.tenant = tenant
         self.epoch = epoch
+        self.list = list
+        self.listed = listed
+    }
+}
+
+/// A job that went out for a Work Manager of a sealed epoch: enough to write its row, if the journal never told of it.
+package struct LeftJob: Hashable, Codable, Sendable {
+    package var job: JobID
+    package var tenant: TenantID
+    package var provider: ProviderID
+    /// Of the Work Manager that last asked about it.
+    package var epoch: Int
+    package var run: RunID
+    /// As the tenant's scenario calls it.
+    package var service: ServiceID
+    package var attempt: Int
+    package var deadline: Timestamp
+
+    package init(
+        job: JobID, tenant: TenantID, provider: ProviderID, epoch: Int, run: RunID, service: ServiceID, attempt: Int,
+        deadline: Timestamp
+    ) {
+        self.job = job
+        self.tenant = tenant
+        self.provider = provider
+        self.epoch = epoch
+        self.run = run
+        self.service = service
+        self.attempt = attempt
+        self.deadline = deadline
     }
 }
 
@@ -120,13 +159,19 @@ package struct GatewayAck: Hashable, Codable, Sendable {
     package var boot: Int64
     /// With `seal`: these hold. The others of the command follow when their last call has ended.
     package var sealed: [Seal]?
+    /// With `seal`, for those that ask for a list; a long list comes in several answers, the last of which has `sealed`.
+    package var left: [LeftJob]?
     package var swept: SweepReport?
     package var error: Problem?
 
+    /// Some 120 KB.
+    package static let maxLeft = 400
+
     package init(
         id: String, command: GatewayControl.Command, provider: ProviderID? = nil, version: Int? = nil, boot: Int64,
-        sealed: [Seal]? = nil, swept: SweepReport? = nil, error: Problem? = nil
+        sealed: [Seal]? = nil, left: [LeftJob]? = nil, swept: SweepReport? = nil, error: Problem? = nil
     ) {
+        self.left = left
         self.id = id
         self.command = command
         self.provider = provider

@@ -20,6 +20,7 @@ extension World {
         }
         checkEnds()
         checkTruth()
+        checkRows()
         for tenant in setting.tenants { checkTenant(tenant) }
         for key in database.ticks.keys.sorted(by: { ($0.tenant, $0.service) < ($1.tenant, $1.service) }) {
             checkTicks(key)
@@ -78,6 +79,15 @@ extension World {
                 }
             default: break
             }
+        }
+    }
+
+    /// P4: whatever was executed is in the rows, also when its Work Manager died before it could tell.
+    private func checkRows() {
+        for id in checker.executed.keys.sorted() where database.jobs[id] == nil {
+            checker.violated(
+                .unrecorded, at: now,
+                "job \(id) of epoch \(checker.executed[id]?.epoch ?? 0) was executed and is in no row")
         }
     }
 

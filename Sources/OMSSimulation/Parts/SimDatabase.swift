@@ -113,6 +113,7 @@ struct SimDatabase {
             return .saved
         case .audit(let tenants): return .audited(audit(tenants))
         case .resume(let tenant): return .resume(resume(tenant))
+        case .recover(let recovery): return .recovered(recover(recovery))
         case .removeTenant(let tenant, _):
             removeTenant(tenant)
             return .saved

@@ -1,10 +1,13 @@
 import OMSCore
 import OMSModel
+import OMSProtocol
 
 /// A gateway's ledger file: survives its process. The semantics are those of `GatewayService/Ledger.swift`.
 struct SimLedger {
     private(set) var fences: [TenantID: Int] = [:]
     private var jobs: [JobID: (job: LedgerJob, ended: JobState?)] = [:]
+    /// In the order in which they ended.
+    private var ended: [JobID] = []
     /// Mutants: what the disk pretends to have written.
     var loses: (LedgerEntry) -> Bool = { _ in false }
 
@@ -14,7 +17,9 @@ struct SimLedger {
             case .fence(let tenant, let epoch): fences[tenant] = max(fences[tenant] ?? 0, epoch)
             case .intent(let job): if jobs[job.request.id] == nil { jobs[job.request.id] = (job, nil) }
             case .acknowledged(let id): jobs[id]?.job.acknowledged = true
-            case .ended(let id, let state): jobs[id]?.ended = state
+            case .ended(let id, let state):
+                if jobs[id]?.ended == nil { ended.append(id) }
+                jobs[id]?.ended = state
             }
         }
     }
@@ -26,6 +31,12 @@ struct SimLedger {
     var contents: LedgerContents {
         LedgerContents(
             fences: fences,
-            open: jobs.values.filter { $0.ended == nil }.map(\.job).sorted { $0.request.id < $1.request.id })
+            open: jobs.values.filter { $0.ended == nil }.map(\.job).sorted { $0.request.id < $1.request.id },
+            ended: ended.compactMap { id in
+                guard let (job, state) = jobs[id], let state,
+                    let left = LeftJob(job.request, tenant: job.tenant, provider: job.provider, epoch: job.epoch)
+                else { return nil }
+                return LedgerContents.Ended(left: left, state: state, age: 0)
+            })
     }
 }
