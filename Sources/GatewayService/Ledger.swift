@@ -36,7 +36,8 @@ actor Ledger {
               WITHOUT ROWID;
             """)
         // A ledger of the first release has no times.
-        if try database.query("SELECT 1 FROM pragma_table_info('job') WHERE name = 'ended_at'", [], { _ in 1 }).isEmpty {
+        if try database.query("SELECT 1 FROM pragma_table_info('job') WHERE name = 'ended_at'", [], { _ in 1 }).isEmpty
+        {
             try database.execute("ALTER TABLE job ADD COLUMN ended_at INTEGER")
         }
         try database.execute("CREATE INDEX IF NOT EXISTS job_ended ON job (ended_at) WHERE ended IS NOT NULL")

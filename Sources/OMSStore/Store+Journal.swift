@@ -108,6 +108,7 @@ extension Store {
               generation int, due timestamptz, started timestamptz, deadline timestamptz, finished timestamptz,
               consumed jsonb, plan jsonb, result jsonb, error jsonb)
             ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, epoch = EXCLUDED.epoch,
+              consumed = coalesce(EXCLUDED.consumed, r.consumed),
               finished_at = coalesce(r.finished_at, EXCLUDED.finished_at), plan = coalesce(EXCLUDED.plan, r.plan),
               result = EXCLUDED.result, error = EXCLUDED.error
             WHERE r.finished_at IS NULL

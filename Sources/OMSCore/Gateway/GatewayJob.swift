@@ -12,6 +12,8 @@ struct GatewayJob: Sendable {
     var epoch: Int
     /// nil: adopted from a question, never submitted by this process.
     var request: JobRequest?
+    /// What its row would need. nil: no Work Manager asked for it here.
+    var left: LeftJob?
     var state: JobState
     var providerRevision: Int?
     /// The provider has shown it at least once.
@@ -52,6 +54,7 @@ struct GatewayJob: Sendable {
         self.epoch = epoch
         self.request = request
         self.state = state
+        left = request.flatMap { LeftJob($0, tenant: tenant, provider: provider, epoch: epoch) }
         lastHeard = now.monotonic
         time = now.wall
     }

@@ -50,11 +50,17 @@ extension LeftJob {
     }
 }
 
+extension GatewayJob {
+    func left(of epoch: Int) -> LeftJob? {
+        guard var left else { return nil }
+        left.epoch = epoch
+        return left
+    }
+}
+
 extension Gateway {
     mutating func remember(_ job: GatewayJob) {
-        guard job.isRecorded, let endedAt = job.endedAt, let request = job.request,
-            let left = LeftJob(request, tenant: job.tenant, provider: job.provider, epoch: job.epoch)
-        else { return }
+        guard job.isRecorded, let endedAt = job.endedAt, let left = job.left(of: job.epoch) else { return }
         memory.add(JobMemory.Line(left: left, state: job.state, endedAt: endedAt))
     }
 
@@ -68,13 +74,15 @@ extension Gateway {
         var job = GatewayJob(
             id: id, tenant: line.left.tenant, provider: line.left.provider, epoch: epoch, request: request,
             state: .unknown, at: now)
+        job.left = line.left
         job.isRecorded = true
         job.maybeSent = true
         switch line.state {
         case .rejected, .expired, .stopped, .lost:
             // There is no more to it.
             job.state = line.state
-            job.error = Problem(line.state == .lost ? .providerForgot : .jobFailed, "it ended so before", retryable: false)
+            job.error = Problem(
+                line.state == .lost ? .providerForgot : .jobFailed, "it ended so before", retryable: false)
             job.finished = now.wall
         default:
             job.acknowledged = true
@@ -90,8 +98,7 @@ extension Gateway {
         for (tenant, seal) in seals {
             for id in jobsOfTenant[tenant] ?? [] {
                 guard let job = jobs[id], job.isRecorded, job.epoch >= seal.list, job.epoch < seal.epoch,
-                    let request = job.request,
-                    let left = LeftJob(request, tenant: tenant, provider: job.provider, epoch: job.epoch)
+                    let left = job.left(of: job.epoch)
                 else { continue }
                 found.append(left)
             }

@@ -92,7 +92,7 @@ struct RunTrack: Sendable {
     let started: Timestamp
     let deadline: Timestamp
     let generation: Int
-    let consumed: [RunID]?
+    var consumed: [RunID]?
     var jobs: [JobTrack]
     /// Set when the result is out. The run stays while a job is open, so that every job gets its terminal state.
     var finished = false

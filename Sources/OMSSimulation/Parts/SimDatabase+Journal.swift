@@ -45,6 +45,7 @@ extension SimDatabase {
         run.record.state = record.state
         run.record.finished = record.finished
         run.record.plan = record.plan ?? known.record.plan
+        run.record.consumed = record.consumed ?? known.record.consumed
         run.record.result = record.result
         run.record.error = record.error
         run.epoch = epoch

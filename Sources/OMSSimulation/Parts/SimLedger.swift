@@ -10,6 +10,7 @@ struct SimLedger {
     private var ended: [JobID] = []
     /// Mutants: what the disk pretends to have written.
     var loses: (LedgerEntry) -> Bool = { _ in false }
+    var forgetsEnded = false
 
     mutating func apply(_ entries: [LedgerEntry]) {
         for entry in entries where !loses(entry) {
@@ -32,11 +33,13 @@ struct SimLedger {
         LedgerContents(
             fences: fences,
             open: jobs.values.filter { $0.ended == nil }.map(\.job).sorted { $0.request.id < $1.request.id },
-            ended: ended.compactMap { id in
-                guard let (job, state) = jobs[id], let state,
-                    let left = LeftJob(job.request, tenant: job.tenant, provider: job.provider, epoch: job.epoch)
-                else { return nil }
-                return LedgerContents.Ended(left: left, state: state, age: 0)
-            })
+            ended: forgetsEnded
+                ? []
+                : ended.compactMap { id in
+                    guard let (job, state) = jobs[id], let state,
+                        let left = LeftJob(job.request, tenant: job.tenant, provider: job.provider, epoch: job.epoch)
+                    else { return nil }
+                    return LedgerContents.Ended(left: left, state: state, age: 0)
+                })
     }
 }

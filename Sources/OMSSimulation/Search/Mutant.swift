@@ -45,6 +45,10 @@ package enum Mutant: String, CaseIterable, Sendable {
     case sealNotAwaited = "seal-not-awaited"
     /// A gateway confirms a seal while calls of the old epoch are under way.
     case sealInFlight = "seal-with-calls-in-flight"
+    /// A seal counts, although nobody heard what went out for the epochs that it ends.
+    case listIgnored = "seal-without-list"
+    /// A gateway's ledger forgets what has ended.
+    case forgetfulLedger = "ledger-forgets-ended"
     /// A Work Manager that is to drain says at once that it is done, and the sweep, which would end what it left, says so too.
     case doneBeforeEnd = "done-before-the-end"
     /// Two registries at once: the database's lock is not asked.
@@ -83,6 +87,12 @@ package enum Mutant: String, CaseIterable, Sendable {
         case .presence(var presence) where mutants.contains(.lostGatewayIsGone) && node.role == .registry:
             if presence.state == .lost, message.topic.kind == .gatewayPresence { presence.state = .offline }
             return Message(message.topic, .presence(presence))
+        case .gatewayAck(var ack) where mutants.contains(.listIgnored) && node.role == .registry:
+            ack.left = nil
+            for index in ack.sealed?.indices ?? 0..<0 where ack.sealed?[index].listed != nil {
+                ack.sealed?[index].listed = 0
+            }
+            return Message(message.topic, .gatewayAck(ack))
         default: return message
         }
     }
@@ -124,7 +134,8 @@ extension World {
         guard case .gatewayControl(let id) = message.topic, let node = nodes.first(where: { $0.id == id }) else {
             return
         }
-        let ack = GatewayAck(id: control.id, command: .seal, boot: node.boot, sealed: control.seals)
+        let seals = control.seals?.map { Seal(tenant: $0.tenant, epoch: $0.epoch, listed: 0) }
+        let ack = GatewayAck(id: control.id, command: .seal, boot: node.boot, sealed: seals)
         route(Message(.gatewayAck(id), .gatewayAck(ack)), from: -1)
     }
 

@@ -68,6 +68,7 @@ final class World {
         for (index, member) in setting.nodes.enumerated() {
             let node = Node(index: index, role: member.role, id: member.id)
             node.ledger.loses = Mutant.lossOfLedger(options.mutants)
+            node.ledger.forgetsEnded = options.mutants.contains(.forgetfulLedger)
             nodes.append(node)
             scheduler.add(.start(index), at: wire.int(0...500) * SimClock.millisecond)
         }
