@@ -82,7 +82,8 @@ actor Ledger {
             SELECT id, tenant, provider, epoch, ended, ended_at, json_extract(CAST(request AS TEXT), '$.labels.run_id'),
               json_extract(CAST(request AS TEXT), '$.labels.service'),
               json_extract(CAST(request AS TEXT), '$.labels.attempt'),
-              json_extract(CAST(request AS TEXT), '$.deadline')
+              json_extract(CAST(request AS TEXT), '$.deadline'),
+              json_extract(CAST(request AS TEXT), '$.labels.upstream')
             FROM job WHERE ended IS NOT NULL ORDER BY ended_at
             """, []
         ) { row -> LedgerContents.Ended? in
@@ -95,7 +96,8 @@ actor Ledger {
             return LedgerContents.Ended(
                 left: LeftJob(
                     job: job, tenant: tenant, provider: provider, epoch: Int(row.int(3)), run: run, service: service,
-                    attempt: row.text(8).flatMap { Int($0) } ?? 1, deadline: deadline),
+                    attempt: row.text(8).flatMap { Int($0) } ?? 1, deadline: deadline,
+                    upstream: row.text(10).map { RunLabels.upstream($0) }),
                 state: state, age: max(0, now - row.int(5)))
         }
         return rows.compactMap { $0 }

@@ -28,11 +28,12 @@ extension Store {
             // 1. Runs first: a job without its run would be looked after by nobody.
             try database.query(
                 """
-                INSERT INTO oms.run (id, tenant, service, type, state, epoch, generation, due, started_at, deadline, plan)
+                INSERT INTO oms.run (id, tenant, service, type, state, epoch, generation, due, started_at, deadline,
+                  consumed, plan)
                 SELECT DISTINCT ON (l.run) l.run, l.tenant, l.service, p.plan->>'type', 'running', l.epoch, p.generation,
-                  l.due, l.due, l.deadline, p.plan
+                  l.due, l.due, l.deadline, l.upstream, p.plan
                 FROM json_to_recordset($1::json) AS l(job uuid, run uuid, tenant text, service text, epoch int,
-                    due timestamptz, deadline timestamptz)
+                    due timestamptz, deadline timestamptz, upstream jsonb)
                   JOIN json_to_recordset($2::json) AS p(tenant text, service text, generation int, plan jsonb)
                     USING (tenant, service)
                 WHERE NOT EXISTS (SELECT FROM oms.job j WHERE j.id = l.job)

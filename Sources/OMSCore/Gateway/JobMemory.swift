@@ -38,18 +38,6 @@ package struct JobMemory: Sendable {
     }
 }
 
-extension LeftJob {
-    /// - Returns: nil for a request that no Work Manager made.
-    package init?(_ request: JobRequest, tenant: TenantID, provider: ProviderID, epoch: Int) {
-        guard let run = request.labels?["run_id"].flatMap({ RunID($0) }),
-            let service = request.labels?["service"].flatMap({ ServiceID($0) }), let deadline = request.deadline
-        else { return nil }
-        self.init(
-            job: request.id, tenant: tenant, provider: provider, epoch: epoch, run: run, service: service,
-            attempt: request.labels?["attempt"].flatMap { Int($0) } ?? 1, deadline: deadline)
-    }
-}
-
 extension GatewayJob {
     func left(of epoch: Int) -> LeftJob? {
         guard var left else { return nil }

@@ -141,6 +141,6 @@ struct RunTrack: Sendable {
                 timeoutSeconds: plan.timeoutSeconds, dataSource: plan.dataSource, outputSource: plan.outputSource,
                 parameters: plan.parameters),
             deadline: deadline,
-            labels: ["run_id": "\(id)", "service": plan.id.text, "attempt": "\(job.attempt)"])
+            labels: RunLabels.labels(run: id, service: plan.id, attempt: job.attempt, upstream: consumed))
     }
 }

@@ -90,9 +90,11 @@ extension WorkManager {
     mutating func reconcile(with rows: WorkManagerResume, at now: Moment) {
         let known = Set(rows.open.flatMap { $0.jobs.filter { !$0.state.isTerminal }.map(\.id) })
         // 1. Rows that nobody looks after.
+        var adopted: [RunID] = []
         for open in rows.open {
             guard var run = runs[open.run] else {
                 adopt(open, at: now)
+                adopted.append(open.run)
                 continue
             }
             let mine = Set(run.jobs.map(\.id))
@@ -115,5 +117,6 @@ extension WorkManager {
             }
             runs[id] = run
         }
+        if drain == nil { completeAdopted(adopted, at: now) }
     }
 }

@@ -55,12 +55,15 @@ extension WorkManager {
                         manual: true)), at: now)
             return answer(trigger, Problem(.busy, "\(subject): \(why); ask again when it has"))
         }
-        services[plan.id, default: .init()].manual.append(id)
-        if let count = services[plan.id]?.manual.count, count > Self.maxManual {
-            services[plan.id]?.manual.removeFirst(count - Self.maxManual)
-        }
+        remember(manual: id, of: plan.id)
         start(id, plan, due: trigger.due, consumed: nil, isManual: true, at: now)
         answer(trigger, nil)
+    }
+
+    mutating func remember(manual run: RunID, of service: ServiceID) {
+        var runs = services[service]?.manual ?? []
+        runs.append(run)
+        services[service, default: .init()].manual = runs.suffix(Self.maxManual)
     }
 
     /// A repeated question comes within seconds.
@@ -86,10 +89,7 @@ extension WorkManager {
         let tick = TickRecord(
             service: plan.id, due: due, outcome: .fired, time: now.wall, run: id, manual: isManual ? true : nil)
         // The same tick again, after a restart: the run is known and goes on.
-        if runs[id] != nil {
-            complete(id, consumed: consumed, at: now)
-            return note(JournalEntry(tick: tick), at: now)
-        }
+        if runs[id] != nil { return note(JournalEntry(tick: tick), at: now) }
         var run = RunTrack(
             id: id, plan: plan, due: due, started: now.wall,
             deadline: now.wall.advanced(bySeconds: plan.deadlineSeconds),
@@ -106,26 +106,6 @@ extension WorkManager {
         note(JournalEntry(tick: tick), at: now)
         services[plan.id, default: .init()].openRun = id
         clearReason("service/\(plan.id)", at: now)
-        runs[id] = run
-    }
-
-    /// A run of which the rows have only a part, because its Work Manager died while it told of it: the providers that are
-    /// missing are asked too, with the ids that they would have had.
-    mutating func complete(_ id: RunID, consumed: [RunID]? = nil, at now: Moment) {
-        guard var run = runs[id], !run.finished else { return }
-        if let consumed { run.consumed = consumed }
-        note(JournalEntry(run: run.record(.running, plan: true)), at: now)
-        let asked = Set(run.jobs.map(\.choice.provider))
-        let choices = chosen(run.plan, due: run.due)
-        // Where one of several is enough, another one than before may have been chosen.
-        for choice in choices where !asked.contains(choice.provider) && run.latest.count < choices.count {
-            var job = job(of: run, at: choice, attempt: 1, now)
-            job.mayBeKnown = true
-            job.revision += 1
-            runOfJob[job.id] = id
-            run.jobs.append(job)
-            note(JournalEntry(job: run.record(of: job, at: now)), at: now)
-        }
         runs[id] = run
     }
 

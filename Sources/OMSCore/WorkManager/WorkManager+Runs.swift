@@ -3,49 +3,6 @@ import OMSProtocol
 
 /// Jobs and runs: commands to the gateways, their events, retries, deadlines, merging.
 extension WorkManager {
-    mutating func adopt(_ open: OpenRun, at now: Moment) {
-        var run = RunTrack(
-            id: open.run, plan: open.plan, due: open.due, started: open.started, deadline: open.deadline,
-            generation: config.generation, consumed: open.consumed, jobs: [])
-        for job in open.jobs { adopt(job, of: open, into: &run, at: now) }
-        run.carryResult(of: open, at: now)
-        runs[run.id] = run
-        if !run.finished { services[open.service, default: .init()].openRun = run.id }
-        if open.due > services[open.service]?.lastTick ?? Timestamp(milliseconds: .min),
-            open.run == runID(open.service, due: open.due)
-        {
-            services[open.service, default: .init()].begun[open.due] = open.run
-        }
-    }
-
-    mutating func adopt(_ job: OpenJob, of open: OpenRun, into run: inout RunTrack, at now: Moment) {
-        let service = open.plan.providers.first { $0.provider == job.provider }?.service ?? open.service
-        var track = JobTrack(
-            id: job.id, choice: ProviderChoice(provider: job.provider, service: service), attempt: job.attempt,
-            created: open.started)
-        switch job.state {
-        case .pending, .submitting, .failed, .stopped, .rejected, .expired, .lost: track.state = job.state
-        // What succeeded is asked for again, once: its outputs are at the gateway and at the provider.
-        case .queued, .running, .stopping, .unknown, .succeeded: track.state = .unknown
-        }
-        track.mayBeKnown = true
-        if (open.finished == true && !run.isAmendable(at: now)) || job.quarantined == true, !job.state.isTerminal {
-            track.wantsStop = true
-        }
-        if job.quarantined == true { track.stopReason = "its Work Manager was replaced by force" }
-        if job.state.isTerminal {
-            track.error = Problem(.jobFailed, "ended before", retryable: job.retryable)
-            if let problem = job.problem { track.error?.type = problem }
-        }
-        track.stateSince = now.monotonic
-        track.progressSince = now.monotonic
-        track.revision = job.revision
-        track.lastHeard = now.monotonic - JobTrack.quietMilliseconds
-        if track.isAcknowledged { track.lastAsked = now.monotonic - 60_000 }
-        run.jobs.append(track)
-        runOfJob[job.id] = run.id
-    }
-
     mutating func received(_ event: JobEvent, from provider: ProviderID, at now: Moment) {
         if event.error?.slug == ProblemSlug.staleEpoch.rawValue {
             // Meant for the holder of that epoch: an older Work Manager's refusal says nothing about the job.

@@ -111,7 +111,6 @@ extension WorkManager {
         }
         // Else it is the tick of no rhythm that is known any more.
         if timetable.next(after: services[plan.id]?.lastTick)?.due == due {
-            complete(run, at: now)
             note(
                 JournalEntry(tick: TickRecord(service: plan.id, due: due, outcome: .fired, time: now.wall, run: run)),
                 at: now)

@@ -103,6 +103,7 @@ package struct WorkManager: Sendable {
         case .started:
             isStarted = true
             publishState(at: now)
+            completeAdopted(runs.keys.sorted(), at: now)
             for id in runs.keys.sorted() { settle(id, at: now) }
         case .connected:
             journal.connectionRestored()

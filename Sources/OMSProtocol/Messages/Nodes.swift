@@ -107,10 +107,12 @@ package struct LeftJob: Hashable, Codable, Sendable {
     package var service: ServiceID
     package var attempt: Int
     package var deadline: Timestamp
+    /// The runs that caused it; nil: it was due by itself, or somebody asked for it.
+    package var upstream: [RunID]?
 
     package init(
         job: JobID, tenant: TenantID, provider: ProviderID, epoch: Int, run: RunID, service: ServiceID, attempt: Int,
-        deadline: Timestamp
+        deadline: Timestamp, upstream: [RunID]? = nil
     ) {
         self.job = job
         self.tenant = tenant
@@ -120,6 +122,7 @@ package struct LeftJob: Hashable, Codable, Sendable {
         self.service = service
         self.attempt = attempt
         self.deadline = deadline
+        self.upstream = upstream
     }
 }
 

@@ -18,7 +18,7 @@ struct Checker {
     private var doors: [GateKey: (since: SimTime, submit: SimTime)] = [:]
     private var executions: [ExecutionKey: Int] = [:]
     /// Jobs that were executed: the provider's memory that knew them last, and the epoch that asked.
-    var executed: [JobID: (memory: Int, epoch: Int)] = [:]
+    var executed: [JobID: (memory: Int, epoch: Int, at: SimTime)] = [:]
     private(set) var contradictions = 0
 
     struct DoorKey: Hashable {
@@ -138,7 +138,7 @@ struct Checker {
     }
 
     mutating func executed(_ execution: SimProvider.Execution, at provider: ProviderID) {
-        executed[execution.job] = (execution.memory, execution.epoch)
+        executed[execution.job] = (execution.memory, execution.epoch, execution.at)
         let key = ExecutionKey(job: execution.job, provider: provider, memory: execution.memory)
         executions[key, default: 0] += 1
         if executions[key] == 2 {

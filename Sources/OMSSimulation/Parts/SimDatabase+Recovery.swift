@@ -13,7 +13,8 @@ extension SimDatabase {
                 let run = Run(
                     record: RunRecord(
                         id: left.run, service: left.service, type: plan.plan.type, state: .running, due: left.job.time,
-                        started: left.job.time, deadline: left.deadline, generation: plan.generation, consumed: nil,
+                        started: left.job.time, deadline: left.deadline, generation: plan.generation,
+                        consumed: left.upstream,
                         plan: plan.plan), tenant: left.tenant, epoch: left.epoch)
                 runs[left.run] = run
                 runsOfTenant[left.tenant, default: []].append(left.run)
