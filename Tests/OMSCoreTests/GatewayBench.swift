@@ -55,11 +55,13 @@ struct GatewayBench {
     }
 
     mutating func command(
-        _ command: JobCommand.Command, _ job: JobID, tenant: TenantID = "men", epoch: Int = 1, deadline: Int64 = 600_000
+        _ command: JobCommand.Command, _ job: JobID, tenant: TenantID = "men", epoch: Int = 1,
+        deadline: Int64 = 600_000,
+        labels: [String: String] = ["run_id": "r"]
     ) {
         let request = JobRequest(
             id: job, service: "harvest", tenant: tenant, config: ServiceConfig(), deadline: at(deadline).wall,
-            labels: ["run_id": "r"])
+            labels: labels)
         feed(
             .received(
                 Message(

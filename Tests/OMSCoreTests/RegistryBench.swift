@@ -29,6 +29,9 @@ struct RegistryBench {
     var openJobs: [OpenJobRow] = []
     var auditAnswer: AuditedJobs?
     var runFigures = (failed: 0, finished: 0)
+    /// What a gateway names when it seals.
+    var left: [NodeID: [LeftJob]] = [:]
+    var failingRecoveries = 0
 
     mutating func feed(_ event: Registry.Event) {
         var events = [event]
@@ -46,7 +49,7 @@ struct RegistryBench {
                     }
                     if case .gatewayControl(let node) = message.topic,
                         case .gatewayControl(let control) = message.payload, let boot = obedientGateways[node],
-                        let ack = ack(control, boot)
+                        let ack = ack(node, control, boot)
                     {
                         events.append(.received(Message(.gatewayAck(node), .gatewayAck(ack))))
                     }
@@ -69,10 +72,14 @@ struct RegistryBench {
         }
     }
 
-    private func ack(_ control: GatewayControl, _ boot: Int64) -> GatewayAck? {
+    private func ack(_ node: NodeID, _ control: GatewayControl, _ boot: Int64) -> GatewayAck? {
         var ack = GatewayAck(
             id: control.id, command: control.command, provider: control.provider, version: control.version, boot: boot,
-            sealed: control.seals)
+            sealed: control.seals?.map { seal in
+                let count = left[node, default: []].count { $0.tenant == seal.tenant }
+                return Seal(tenant: seal.tenant, epoch: seal.epoch, listed: seal.list == nil ? nil : count)
+            })
+        if control.seals?.contains(where: { $0.list != nil }) == true { ack.left = left[node] }
         if let sweep = control.sweep {
             guard let sweptAs else { return nil }
             let jobs = sweep.jobs.map { SweptJob(job: $0.job, provider: $0.provider, state: sweptAs) }
@@ -125,6 +132,12 @@ struct RegistryBench {
             return .audited(
                 auditAnswer.map { answer in Dictionary(uniqueKeysWithValues: tenants.map { ($0, answer) }) } ?? [:])
         case .resume: return .resume(resume)
+        case .recover(let recovery):
+            if failingRecoveries > 0 {
+                failingRecoveries -= 1
+                return .failed(Problem(.unavailable, "down", retryable: true))
+            }
+            return .recovered(Dictionary(recovery.jobs.map { ($0.tenant, 1) }, uniquingKeysWith: +))
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }

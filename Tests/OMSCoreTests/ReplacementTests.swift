@@ -261,11 +261,15 @@ struct ReplacementTests {
 }
 
 extension RegistryBench {
-    func sealAck(_ node: NodeID, epoch: Int, boot: Int64 = 1) -> Message {
+    func sealAck(
+        _ node: NodeID, epoch: Int, boot: Int64 = 1, listed: Int? = 0, left: [LeftJob]? = nil
+    ) -> Message {
         Message(
             .gatewayAck(node),
             .gatewayAck(
-                GatewayAck(id: "s", command: .seal, boot: boot, sealed: [Seal(tenant: "men", epoch: epoch)])))
+                GatewayAck(
+                    id: "s", command: .seal, boot: boot, sealed: [Seal(tenant: "men", epoch: epoch, listed: listed)],
+                    left: left)))
     }
 
     var gatewayCommands: [GatewayControl.Command] {

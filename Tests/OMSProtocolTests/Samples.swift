@@ -89,7 +89,7 @@ enum Samples {
                     id: "1", command: .attach, provider: "alpha",
                     spec: ProviderSpec(
                         baseURL: "https://sp.example.org", credential: "alpha-token", pollSeconds: 1, maxRunning: 8),
-                    version: 2, seals: [Seal(tenant: "men", epoch: 3)],
+                    version: 2, boot: 1, moved: true, seals: [Seal(tenant: "men", epoch: 3, list: 1)],
                     sweep: Sweep(
                         tenant: "men", epoch: 3, jobs: [SweepJob(job: job, provider: "alpha")], keep: [job])))),
         Message(
@@ -97,7 +97,12 @@ enum Samples {
             .gatewayAck(
                 GatewayAck(
                     id: "1", command: .attach, provider: "alpha", version: 2, boot: 1,
-                    sealed: [Seal(tenant: "men", epoch: 3)],
+                    sealed: [Seal(tenant: "men", epoch: 3, listed: 1)],
+                    left: [
+                        LeftJob(
+                            job: job, tenant: "men", provider: "alpha", epoch: 2, run: run, service: "recommend",
+                            attempt: 1, deadline: time, upstream: [run])
+                    ],
                     swept: SweepReport(
                         tenant: "men", epoch: 3,
                         ended: [SweptJob(job: job, provider: "alpha", state: .stopped, error: problem)],
