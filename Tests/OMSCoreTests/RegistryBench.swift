@@ -14,6 +14,8 @@ struct RegistryBench {
     var holdsEpochs = false
     var holdsOperations = false
     var holdsObservations = false
+    /// The link to the database is frozen.
+    var holdsAll = false
     var snapshot = Snapshot()
     var epochs: [TenantID: Int] = [:]
     var resume = WorkManagerResume.empty
@@ -53,7 +55,9 @@ struct RegistryBench {
                 case .superseded: break
                 case .store(let ticket, let request):
                     requests.append(request)
-                    if case .commit = request, holdsCommits {
+                    if holdsAll {
+                        held.append((ticket, request))
+                    } else if case .commit = request, holdsCommits {
                         held.append((ticket, request))
                     } else if case .openEpoch = request, holdsEpochs {
                         held.append((ticket, request))
@@ -72,7 +76,7 @@ struct RegistryBench {
     private func ack(_ control: GatewayControl, _ boot: Int64) -> GatewayAck? {
         var ack = GatewayAck(
             id: control.id, command: control.command, provider: control.provider, version: control.version, boot: boot,
-            sealed: control.seals)
+            sealed: control.seals?.map { Seal(tenant: $0.tenant, epoch: $0.epoch, listed: $0.list.map { _ in 0 }) })
         if let sweep = control.sweep {
             guard let sweptAs else { return nil }
             let jobs = sweep.jobs.map { SweptJob(job: $0.job, provider: $0.provider, state: sweptAs) }
@@ -125,6 +129,8 @@ struct RegistryBench {
             return .audited(
                 auditAnswer.map { answer in Dictionary(uniqueKeysWithValues: tenants.map { ($0, answer) }) } ?? [:])
         case .resume: return .resume(resume)
+        case .recover(let recovery):
+            return .recovered(Dictionary(grouping: recovery.jobs, by: \.tenant).mapValues(\.count))
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }
@@ -143,6 +149,12 @@ struct RegistryBench {
         let late = held
         held = []
         for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }
+    }
+
+    /// Answers what was asked until now; what that leads to is answered too unless the link stays frozen.
+    mutating func releaseAll(keepsHolding: Bool = false) {
+        holdsAll = keepsHolding
+        release()
     }
 
     mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {

@@ -265,7 +265,8 @@ extension RegistryBench {
         Message(
             .gatewayAck(node),
             .gatewayAck(
-                GatewayAck(id: "s", command: .seal, boot: boot, sealed: [Seal(tenant: "men", epoch: epoch)])))
+                GatewayAck(id: "s", command: .seal, boot: boot, sealed: [Seal(tenant: "men", epoch: epoch, listed: 0)]))
+        )
     }
 
     var gatewayCommands: [GatewayControl.Command] {

@@ -236,6 +236,11 @@ extension Registry {
             store(.openJobs(tenant))
             return
         }
+        // Nobody was asked meanwhile: the time for it begins when orders are given again.
+        guard !isInDoubt else {
+            tenants[tenant]?.sweep?.deadline = now.monotonic + Self.sweepMilliseconds
+            return
+        }
         let gates = sweepers(at: now)
         let keep = rows.filter { $0.onReplace == .adopt }.map(\.job)
         for node in gates {
