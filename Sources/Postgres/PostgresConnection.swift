@@ -11,10 +11,44 @@ package struct PostgresConfiguration: Sendable {
     package var statementTimeoutMilliseconds = 10_000
     package var lockTimeoutMilliseconds = 5_000
     package var idleInTransactionTimeoutMilliseconds = 30_000
+    /// Nil: PostgreSQL keeps a session whose client is silent.
+    package private(set) var silentSessionSeconds: Int?
 
     package init(parameters: [String: String], applicationName: String) {
         self.parameters = parameters
         self.applicationName = applicationName
+    }
+
+    /// PostgreSQL itself is to end the session when nothing comes from the client for so long, whatever the reason: the
+    /// process is stopped, its machine or the link is gone. Who holds something by the session must then say something
+    /// more often than that, or lose it.
+    package mutating func endSilentSessions(afterSeconds seconds: Int) {
+        silentSessionSeconds = seconds
+        // A session that carries out a statement or waits for a lock is not silent to PostgreSQL.
+        statementTimeoutMilliseconds = min(statementTimeoutMilliseconds, seconds * 1000)
+        lockTimeoutMilliseconds = min(lockTimeoutMilliseconds, seconds * 1000)
+        idleInTransactionTimeoutMilliseconds = min(idleInTransactionTimeoutMilliseconds, seconds * 1000)
+    }
+
+    /// For the server's side of the session.
+    var serverSettings: String {
+        var settings = [
+            ("statement_timeout", statementTimeoutMilliseconds), ("lock_timeout", lockTimeoutMilliseconds),
+            ("idle_in_transaction_session_timeout", idleInTransactionTimeoutMilliseconds),
+        ]
+        if let seconds = silentSessionSeconds {
+            settings += [
+                ("idle_session_timeout", seconds * 1000),
+                // One that sends an answer is neither idle nor stopped by a time-out: only TCP can give it up, with what
+                // is not acknowledged or not taken (a stopped process whose window is full).
+                ("tcp_user_timeout", seconds * 1000),
+                ("tcp_keepalives_idle", max(1, seconds / 3)), ("tcp_keepalives_interval", max(1, seconds / 6)),
+                ("tcp_keepalives_count", 3),
+                // A statement whose client is known to be gone is not carried to its end.
+                ("client_connection_check_interval", max(1, seconds / 3) * 1000),
+            ]
+        }
+        return settings.map { "-c \($0.0)=\($0.1)" }.joined(separator: " ")
     }
 }
 
@@ -203,10 +237,7 @@ package actor PostgresConnection {
         parameters["keepalives_idle"] = "10"
         parameters["keepalives_interval"] = "5"
         parameters["keepalives_count"] = "3"
-        parameters["options"] =
-            "-c statement_timeout=\(configuration.statementTimeoutMilliseconds)"
-            + " -c lock_timeout=\(configuration.lockTimeoutMilliseconds)"
-            + " -c idle_in_transaction_session_timeout=\(configuration.idleInTransactionTimeoutMilliseconds)"
+        parameters["options"] = configuration.serverSettings
         let pairs = parameters.sorted { $0.key < $1.key }
         return withPointers(to: pairs.map { Array($0.key.utf8) + [0] } + [nil]) { keys in
             withPointers(to: pairs.map { Array($0.value.utf8) + [0] } + [nil]) { values in

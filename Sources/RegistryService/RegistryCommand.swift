@@ -11,6 +11,8 @@ import Postgres
 /// ## Configuration keys
 /// - `--pg-host`, `--pg-port`, `--pg-database`, `--pg-user`: the PostgreSQL database (15 or newer)
 /// - `--pg-password-file`: first line is the password
+/// - `--pg-session-seconds` (3 to 3600, default 15): after so long a silence PostgreSQL ends the session, and with it the
+///   lock of the active registry
 /// - `--heartbeat-seconds` (1 to 60, default 5): how often each Work Manager is asked for its status
 /// - `--unwell-seconds` (default 30), `--fail-back-seconds` (default 15): hysteresis of planning on a provider
 package struct RegistryCommand: AsyncParsableCommand {
@@ -32,6 +34,11 @@ package struct RegistryCommand: AsyncParsableCommand {
     package var pgUser = "oms"
     @Option(help: "File whose first line is the password.")
     package var pgPasswordFile: String?
+    @Option(
+        help:
+            "Seconds of silence after which PostgreSQL ends this registry's session, so that another takes over (3 to 3600)."
+    )
+    package var pgSessionSeconds = 15
     @Option(help: "Seconds between heartbeats (1 to 60).")
     package var heartbeatSeconds = 5
     @Option(help: "Seconds that a provider may be unwell before plans leave it (0 to 3600).")
@@ -49,6 +56,9 @@ package struct RegistryCommand: AsyncParsableCommand {
             guard (1...60).contains(heartbeatSeconds) else {
                 throw OptionError("--heartbeat-seconds must be from 1 to 60, not \(heartbeatSeconds)")
             }
+            guard (3...3_600).contains(pgSessionSeconds) else {
+                throw OptionError("--pg-session-seconds must be from 3 to 3600, not \(pgSessionSeconds)")
+            }
             for (option, value) in [("--unwell-seconds", unwellSeconds), ("--fail-back-seconds", failBackSeconds)]
             where !(0...3_600).contains(value) {
                 throw OptionError("\(option) must be from 0 to 3600, not \(value)")
@@ -56,12 +66,12 @@ package struct RegistryCommand: AsyncParsableCommand {
             let patience = ProviderPatience(
                 unwellMilliseconds: Int64(unwellSeconds) * 1000, failBackMilliseconds: Int64(failBackSeconds) * 1000)
             let level = try logLevel.logLevel()
-            let (bus, interval, database) = (bus, heartbeatSeconds, try database())
+            let (bus, interval, session, database) = (bus, heartbeatSeconds, pgSessionSeconds, try database())
             try await ServiceHost.run("oms-registry", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
                 let core = Registry(
                     id: node, boot: now.wall.milliseconds, release: ServiceHost.release, heartbeatSeconds: interval,
-                    patience: patience, at: now)
+                    patience: patience, sessionSeconds: session, at: now)
                 let shell = RegistryShell(loop: loop, core: core, logger: logger)
                 try await shell.start(bus, database: database)
                 return { await shell.stop() }
@@ -76,6 +86,8 @@ package struct RegistryCommand: AsyncParsableCommand {
         if let pgPasswordFile {
             parameters["password"] = try SecretFile.read(pgPasswordFile, option: "--pg-password-file")
         }
-        return PostgresConfiguration(parameters: parameters, applicationName: "oms-registry \(id)")
+        var configuration = PostgresConfiguration(parameters: parameters, applicationName: "oms-registry \(id)")
+        configuration.endSilentSessions(afterSeconds: pgSessionSeconds)
+        return configuration
     }
 }

@@ -123,6 +123,44 @@ private actor Store {
         }
     }
 
+    @Test func theServerEndsASilentSessionAndWithItItsLock() async throws {
+        let lock = "SELECT pg_try_advisory_lock(4711) AS ok"
+        try await withConnection({ $0.endSilentSessions(afterSeconds: 1) }) { silent in
+            #expect(try await silent.query(lock).rows[0].bool("ok") == true)
+            let began = MonotonicClock.milliseconds
+            try await withConnection { other in
+                // As long as it asks something now and then, it keeps what it has.
+                while MonotonicClock.milliseconds - began < 2_500 {
+                    try await silent.query("SELECT 1")
+                    #expect(try await other.query(lock).rows[0].bool("ok") == false)
+                    try await other.query("SELECT pg_sleep(0.3)")
+                }
+                let last = MonotonicClock.milliseconds
+                try await silent.query("SELECT 1")
+                // Waits for the lock inside the server: it is free when the silent session has ended.
+                try await other.query("SELECT pg_advisory_lock(4711)")
+                let after = MonotonicClock.milliseconds - last
+                #expect((950...3_000).contains(after), "free after \(after) ms")
+                await #expect {
+                    try await silent.query("SELECT 1")
+                } throws: {
+                    ($0 as? PostgresError)?.code == .connectionLost
+                }
+            }
+        }
+    }
+
+    @Test func aSessionThatIsSilentInATransactionEndsToo() async throws {
+        try await withConnection({ $0.endSilentSessions(afterSeconds: 1) }) { silent in
+            try await silent.query("BEGIN")
+            try await silent.query("SELECT pg_advisory_lock(4712)")
+            try await withConnection { other in
+                try await other.query("SELECT pg_advisory_lock(4712)")
+            }
+            await #expect(throws: PostgresError.self) { try await silent.query("COMMIT") }
+        }
+    }
+
     @Test func aKilledSessionIsLostAndDuringCommitOfUnknownOutcome() async throws {
         try await withConnection { killer in
             try await withConnection { connection in

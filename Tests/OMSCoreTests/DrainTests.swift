@@ -56,6 +56,35 @@ struct DrainTests {
         #expect(drained(effects) != nil)
     }
 
+    @Test("a final drain adopts nothing: what would be left to the next one is waited for, then stopped")
+    func final() throws {
+        var (manager, effects) = Fixture.manager(Fixture.config(plan("keep", .adopt)))
+        let job = try #require(effects.commands.first).command.job
+        _ = manager.receive(.jobEvent("alpha", event(job, .running, at: at(10))), at: at(10))
+        effects = manager.receive(.drain(until: at(60_000).wall, isFinal: true), at: at(20))
+        #expect(effects.commands.isEmpty && effects.contains(.draining(remaining: 1)))
+        #expect(drained(committed(&manager, at: at(30))) == nil)
+        var early = manager
+        _ = early.receive(.jobEvent("alpha", event(job, .succeeded, at: at(40))), at: at(40))
+        #expect(drained(committed(&early, at: at(50))) != nil, "ended by itself")
+        effects = manager.receive(.wake, at: at(60_000))
+        #expect(effects.commands.contains { $0.command.command == .stop && $0.command.job == job })
+        _ = manager.receive(.jobEvent("alpha", event(job, .stopped, at: at(60_100))), at: at(60_100))
+        #expect(drained(committed(&manager, at: at(60_200))) != nil)
+    }
+
+    @Test("a replacement becomes final while it drains (the tenant is suspended): the repeated command counts")
+    func becomesFinal() throws {
+        var (manager, effects) = Fixture.manager(Fixture.config(plan("keep", .adopt), plan("last", .wait)))
+        for command in effects.commands {
+            _ = manager.receive(.jobEvent("alpha", event(command.command.job, .running, at: at(10))), at: at(10))
+        }
+        effects = manager.receive(.drain(until: at(60_000).wall), at: at(20))
+        #expect(effects.contains(.draining(remaining: 1)))
+        effects = manager.receive(.drain(until: at(60_000).wall, isFinal: true), at: at(3_000))
+        #expect(effects.contains(.draining(remaining: 2)))
+    }
+
     @Test("a retry that was never sent ends here; one that an earlier epoch may have sent is asked after")
     func unsent() throws {
         var (manager, effects) = Fixture.manager(Fixture.config(plan("harvest", nil)))

@@ -14,6 +14,8 @@ struct RegistryBench {
     var holdsEpochs = false
     var holdsOperations = false
     var holdsObservations = false
+    /// The link to the database is frozen.
+    var holdsAll = false
     var snapshot = Snapshot()
     var epochs: [TenantID: Int] = [:]
     var resume = WorkManagerResume.empty
@@ -56,7 +58,9 @@ struct RegistryBench {
                 case .superseded: break
                 case .store(let ticket, let request):
                     requests.append(request)
-                    if case .commit = request, holdsCommits {
+                    if holdsAll {
+                        held.append((ticket, request))
+                    } else if case .commit = request, holdsCommits {
                         held.append((ticket, request))
                     } else if case .openEpoch = request, holdsEpochs {
                         held.append((ticket, request))
@@ -156,6 +160,12 @@ struct RegistryBench {
         let late = held
         held = []
         for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }
+    }
+
+    /// Answers what was asked until now; what that leads to is answered too unless the link stays frozen.
+    mutating func releaseAll(keepsHolding: Bool = false) {
+        holdsAll = keepsHolding
+        release()
     }
 
     mutating func presence(_ topic: Topic, _ state: Presence.State = .online, boot: Int64 = 1) {

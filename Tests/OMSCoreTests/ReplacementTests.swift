@@ -218,6 +218,31 @@ struct ReplacementTests {
         #expect(bench.controls().isEmpty)
     }
 
+    @Test("suspending and off-boarding are final, a replacement is not; a sweep of a final drain keeps nothing")
+    func final() throws {
+        for (verb, isFinal) in [("offboard", true), ("suspend", true), ("replace", false)] {
+            var bench = RegistryBench.active()
+            bench.openJobs = [
+                OpenJobRow(job: jobID(1), provider: "alpha", onReplace: .adopt),
+                OpenJobRow(job: jobID(2), provider: "alpha", onReplace: .stop),
+            ]
+            _ = bench.command(verb, ["tenant": "men"])
+            bench.pass(2_000)
+            let drain = try #require(bench.controls().last { $0.command == .drain }, "\(verb)")
+            #expect(drain.final == (isFinal ? true : nil), "\(verb)")
+            // Its process ends while it drains: by force.
+            bench.presence(.fleetPresence("f1"), boot: 2)
+            bench.pass(2_000)
+            let sweep = try #require(
+                bench.sent.compactMap { message -> Sweep? in
+                    if case .gatewayControl(let control) = message.payload { control.sweep } else { nil }
+                }.first, "\(verb)")
+            #expect(sweep.keep == (isFinal ? [] : [jobID(1)]), "\(verb)")
+            #expect(sweep.jobs.map(\.job) == (isFinal ? [jobID(1), jobID(2)] : [jobID(2)]), "\(verb)")
+            #expect(bench.closings.map(\.swept.count) == [isFinal ? 2 : 1], "\(verb)")
+        }
+    }
+
     @Test("a registry that is not the active one says nothing and forgets what it believed")
     func standby() {
         var bench = RegistryBench.active()

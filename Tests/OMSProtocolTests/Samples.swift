@@ -112,7 +112,7 @@ enum Samples {
             .wmControl(
                 WMControl(
                     id: "1", command: .bootstrap, epoch: 2, fleet: "f1", boot: 1, generation: 3, config: config,
-                    resume: resume, deadline: time, reason: "first start"))),
+                    resume: resume, deadline: time, final: true, reason: "first start"))),
         Message(
             .wmAck("men"),
             .wmAck(

@@ -197,7 +197,7 @@ package struct Fleet: Sendable {
             }
             draining[tenant] = control
             acknowledge(control, tenant, .accepted)
-            tell(tenant, .drain(until: control.deadline ?? now.wall), at: now)
+            tell(tenant, .drain(until: control.deadline ?? now.wall, isFinal: control.final ?? false), at: now)
         case .resume:
             guard let current, current.epoch == control.epoch else {
                 return reject(control, tenant, "no Work Manager of epoch \(control.epoch) runs here")

@@ -149,12 +149,22 @@ extension Registry {
             advance(tenant, .sealing, isForced: true, at: now)
             return startSealing(tenant, at: now)
         }
-        publish(
-            .wmControl(tenant),
-            .wmControl(
-                control(.drain, track, fleet, deadline: operation.deadline, reason: operation.reason)))
+        var drain = control(.drain, track, fleet, deadline: operation.deadline, reason: operation.reason)
+        if isFinal(tenant) { drain.final = true }
+        publish(.wmControl(tenant), .wmControl(drain))
         sendBeat(tenant)
         timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
+    }
+
+    /// No Work Manager comes after this one that could adopt a job.
+    func isFinal(_ tenant: TenantID) -> Bool {
+        let kind = tenants[tenant]?.operation?.kind
+        return kind == .suspend || kind == .offboard || specs[tenant]?.suspended == true
+    }
+
+    /// Of what is still open: left running for the next Work Manager.
+    private func isKept(_ row: OpenJobRow, of tenant: TenantID) -> Bool {
+        row.onReplace == .adopt && !isFinal(tenant)
     }
 
     /// Whether the door's word is enough for this tenant; if not, says what is waited for.
@@ -236,10 +246,15 @@ extension Registry {
             store(.openJobs(tenant))
             return
         }
+        // Nobody was asked meanwhile: the time for it begins when orders are given again.
+        guard !isInDoubt else {
+            tenants[tenant]?.sweep?.deadline = now.monotonic + Self.sweepMilliseconds
+            return
+        }
         let gates = sweepers(at: now)
-        let keep = rows.filter { $0.onReplace == .adopt }.map(\.job)
+        let keep = rows.filter { isKept($0, of: tenant) }.map(\.job)
         for node in gates {
-            let mine = rows.filter { $0.onReplace != .adopt && providers[$0.provider]?.gateway == node }
+            let mine = rows.filter { !isKept($0, of: tenant) && providers[$0.provider]?.gateway == node }
             publish(
                 .gatewayControl(node),
                 .gatewayControl(
@@ -278,7 +293,7 @@ extension Registry {
 
     private mutating func concludeSweep(_ tenant: TenantID, at now: Moment) {
         guard let sweep = tenants[tenant]?.sweep, let rows = sweep.rows else { return }
-        let stopping = rows.filter { $0.onReplace != .adopt }
+        let stopping = rows.filter { !isKept($0, of: tenant) }
         let unreported = sweepers(at: now).filter { sweep.remaining[$0] == nil }
         let isComplete =
             unreported.isEmpty && sweep.remaining.values.allSatisfy(\.isEmpty)
@@ -299,7 +314,7 @@ extension Registry {
         timers.set(.tenant(tenant), nil)
         let ended = (track.sweep?.ended.values).map { Array($0) } ?? []
         var open: [JobID: EpochClosing.SweptRow] = [:]
-        for row in track.sweep?.rows ?? [] where row.onReplace != .adopt && track.sweep?.ended[row.job] == nil {
+        for row in track.sweep?.rows ?? [] where !isKept(row, of: tenant) && track.sweep?.ended[row.job] == nil {
             let reason =
                 providers[row.provider]?.gateway.map { "gateway \($0) did not say how it ended" }
                 ?? "no gateway is online for provider \(row.provider)"

@@ -4,11 +4,13 @@ import OMSProtocol
 /// What PostgreSQL answered.
 extension Registry {
     mutating func stored(_ ticket: Int, _ reply: StoreReply, at now: Moment) {
-        guard let request = pending.removeValue(forKey: ticket) else { return }
+        guard let (request, askedAt) = pending.removeValue(forKey: ticket).map({ ($0.request, $0.at) }) else { return }
         let client = waiting.removeValue(forKey: ticket)
         if case .failed(let problem) = reply, problem.slug == ProblemSlug.standby.rawValue {
             return standBy(request, at: now)
         }
+        if case .prove = request { proof.isAsking = false }
+        if case .failed = reply {} else { proven(by: request, askedAt: askedAt, at: now) }
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
@@ -64,7 +66,7 @@ extension Registry {
         case (.rolloutFigures(let id, _, _), .figures(let failed, let finished)):
             judge(id, failed: failed, finished: finished, at: now)
         case (.rolloutFigures, _): break
-        case (.prove, .saved): publishEpochs()
+        case (.prove, .saved): timers.set(.prove, proof.askedAt + sessionMilliseconds / 3)
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
             guard let track = tenants[tenant], track.epoch == journal.epoch else { return }

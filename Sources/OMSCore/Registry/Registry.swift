@@ -27,6 +27,8 @@ package struct Registry: Sendable {
     /// Seconds between heartbeats.
     let heartbeatSeconds: Int
     let patience: ProviderPatience
+    /// After so long a silence PostgreSQL ends this registry's session, and another registry may be the active one.
+    let sessionMilliseconds: Int64
 
     var isLoaded = false
     /// Without the broker nothing is heard, so nobody's silence means anything.
@@ -52,7 +54,7 @@ package struct Registry: Sendable {
     /// Tenants per fleet; counted anew now and then, and kept up to date in between.
     var fleetLoad: [NodeID: Int] = [:]
     var fleetLoadFrom: Int64?
-    var pending: [Int: StoreRequest] = [:]
+    var pending: [Int: Asked] = [:]
     /// Who waits for the answer to a stored request.
     var waiting: [Int: ClientRequest] = [:]
     /// Wishes for a run that their Work Manager has not answered yet, by their id.
@@ -64,7 +66,17 @@ package struct Registry: Sendable {
     /// Tenants whose open jobs are to be compared with their rows.
     var audits: [TenantID] = []
     var isObserving = false
+    /// What this registry knows of its own session (`Registry+Doubt.swift`).
+    var proof = SessionProof()
+    /// Monotonic, of the event that is being worked on.
+    var present: Int64 = 0
     var effects: [Effect] = []
+
+    struct Asked: Sendable {
+        var request: StoreRequest
+        /// Monotonic.
+        var at: Int64
+    }
 
     struct Heard: Sendable {
         var catalog: Catalog?
@@ -73,6 +85,9 @@ package struct Registry: Sendable {
 
     enum TimerKey: Hashable, Comparable, Sendable {
         case load
+        /// The session must be proven again, or cannot be relied on from now on.
+        case prove
+        case doubt
         case plan
         /// What was seen could not be stored; once more.
         case observe
@@ -94,9 +109,10 @@ package struct Registry: Sendable {
 
     package init(
         id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, patience: ProviderPatience = .init(),
-        at now: Moment
+        sessionSeconds: Int = 15, at now: Moment
     ) {
         self.patience = patience
+        sessionMilliseconds = Int64(sessionSeconds) * 1000
         self.id = id
         self.boot = boot
         self.release = release
@@ -110,6 +126,7 @@ package struct Registry: Sendable {
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
+        present = now.monotonic
         switch event {
         case .connected: connected(at: now)
         case .disconnected: isCutOff = true
@@ -141,7 +158,8 @@ package struct Registry: Sendable {
         timers.set(.plan, planFrom)
         // Not before the database has confirmed that this registry is the active one: after a pause it may not be, and
         // retained epochs of the past must not stand over the present ones.
-        if isLoaded { store(.prove) }
+        proof.owesEpochsSince = now.monotonic
+        if isLoaded { prove(at: now) }
     }
 
     func publishPresenceState() -> Presence.State { isLoaded ? .online : .standby }
@@ -157,7 +175,9 @@ package struct Registry: Sendable {
     private mutating func wake(at now: Moment) {
         for key in timers.popDue(now.monotonic) {
             switch key {
-            case .load: store(isLoaded ? .prove : .load)
+            case .load: if isLoaded { prove(at: now) } else { store(.load) }
+            case .prove: proveIfSilent(at: now)
+            case .doubt: doubt()
             case .plan: reconcileAll(at: now)
             case .observe: isObserving = false
             case .audit: sendAudits(at: now)
@@ -276,6 +296,7 @@ package struct Registry: Sendable {
     // MARK: - Small helpers of all extensions
 
     mutating func publish(_ topic: Topic, _ payload: Payload) {
+        if isInDoubt, withholds(topic) { return }
         effects.append(.publish(Message(topic, payload)))
     }
 
@@ -292,7 +313,7 @@ package struct Registry: Sendable {
     mutating func store(_ request: StoreRequest) -> Int {
         let ticket = nextTicket
         nextTicket += 1
-        pending[ticket] = request
+        pending[ticket] = Asked(request: request, at: present)
         effects.append(.store(ticket: ticket, request))
         return ticket
     }

@@ -7,17 +7,20 @@ extension WorkManager {
     struct Drain: Sendable {
         /// What still waits for its own end is stopped then.
         var deadline: Timestamp
+        /// No Work Manager comes after this one: what would be left to it is waited for.
+        var isFinal: Bool
         /// Last reported, so that only a change is.
         var reported: Int?
         var isDone = false
     }
 
-    mutating func beginDrain(until deadline: Timestamp, at now: Moment) {
+    mutating func beginDrain(until deadline: Timestamp, isFinal: Bool, at now: Moment) {
         if drain == nil {
-            drain = Drain(deadline: deadline)
+            drain = Drain(deadline: deadline, isFinal: isFinal)
             publishState(at: now)
         } else {
             drain?.deadline = deadline
+            drain?.isFinal = isFinal
             drain?.reported = nil
         }
     }
@@ -31,7 +34,8 @@ extension WorkManager {
 
     /// What a drain does with the jobs of a run now.
     func drainAction(_ run: RunTrack, _ drain: Drain, at now: Moment) -> ReplaceAction {
-        let action = run.plan.onReplace ?? .stop
+        var action = run.plan.onReplace ?? .stop
+        if action == .adopt, drain.isFinal { action = .wait }
         return action == .wait && now.wall >= drain.deadline ? .stop : action
     }
 
@@ -71,7 +75,7 @@ extension WorkManager {
     /// Jobs that are neither ended nor left to the next epoch.
     private func remaining(_ drain: Drain, at now: Moment) -> Int {
         runs.values.reduce(0) { sum, run in
-            (run.plan.onReplace ?? .stop) == .adopt ? sum : sum + run.jobs.count { !$0.state.isTerminal }
+            drainAction(run, drain, at: now) == .adopt ? sum : sum + run.jobs.count { !$0.state.isTerminal }
         }
     }
 

@@ -21,7 +21,7 @@ package struct WorkManager: Sendable {
         case reconfigure(WorkManagerConfig)
         case trigger(RunTrigger)
         /// End gracefully; see `WorkManager+Drain`.
-        case drain(until: Timestamp)
+        case drain(until: Timestamp, isFinal: Bool = false)
         /// The drain is taken back.
         case resume
         /// The registry's open runs, because they differ from the digest in the last status.
@@ -119,7 +119,7 @@ package struct WorkManager: Sendable {
         case .health(let provider, let health): received(health, of: provider, at: now)
         case .reconfigure(let newConfig): reconfigure(newConfig, at: now)
         case .trigger(let wish): trigger(wish, at: now)
-        case .drain(let deadline): beginDrain(until: deadline, at: now)
+        case .drain(let deadline, let isFinal): beginDrain(until: deadline, isFinal: isFinal, at: now)
         case .resume: takeDrainBack(at: now)
         case .reconcile(let rows): reconcile(with: rows, at: now)
         }

@@ -28,6 +28,8 @@ package struct WMControl: Hashable, Codable, Sendable {
     package var resume: WorkManagerResume?
     /// With `drain`: what still waits for its own end is stopped then.
     package var deadline: Timestamp?
+    /// With `drain`: no Work Manager comes after it (suspended, off-boarded), so nobody can adopt a job.
+    package var final: Bool?
     package var reason: String?
     /// With `trigger`.
     package var trigger: RunTrigger?
@@ -35,9 +37,10 @@ package struct WMControl: Hashable, Codable, Sendable {
     package init(
         id: String, command: Command, epoch: Int, fleet: NodeID, boot: Int64, generation: Int,
         config: WorkManagerConfig? = nil, resume: WorkManagerResume? = nil, deadline: Timestamp? = nil,
-        reason: String? = nil
+        final: Bool? = nil, reason: String? = nil
     ) {
         self.deadline = deadline
+        self.final = final
         self.id = id
         self.command = command
         self.epoch = epoch

@@ -63,16 +63,22 @@ struct SmallWorld: Sendable {
 
     static func with(
         fleets: Int = 1, gateways: Int = 1, registries: Int = 1, providers count: Int = 1,
-        _ change: (inout DevOptions) -> Void = { _ in }, _ body: (SmallWorld) async throws -> Void
+        _ change: (inout DevOptions) -> Void = { _ in },
+        beforeServices prepare: ((DevEnvironment) throws -> Void)? = nil, _ body: (SmallWorld) async throws -> Void
     ) async throws {
         var options = DevOptions()
         (options.fleets, options.gateways, options.registries) = (fleets, gateways, registries)
         options.binaryFolder = try Place.binaries
         options.longestRestartDelay = .milliseconds(500)
         change(&options)
+        if prepare != nil { options.extent = .servers }
         let providers = try (0..<count).map { _ in try HostileProvider() }
         defer { for provider in providers { provider.stop() } }
         try await DevEnvironment.with(options) { environment in
+            if let prepare {
+                try prepare(environment)
+                try await environment.startServices()
+            }
             let database = try await Database.open(environment.postgresConfiguration())
             try await SoakChecker.guardHistory(database)
             try await body(SmallWorld(environment: environment, providers: providers, database: database))

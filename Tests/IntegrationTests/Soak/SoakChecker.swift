@@ -118,8 +118,20 @@ struct SoakChecker {
             """)
         try await none(
             "runs without their tick",
-            "SELECT r.id, r.tenant, r.service FROM oms.run r LEFT JOIN oms.tick t ON t.run_id = r.id WHERE t.run_id IS NULL"
-        )
+            """
+            SELECT r.id, r.tenant, r.service FROM oms.run r LEFT JOIN oms.tick t ON t.run_id = r.id
+            WHERE t.run_id IS NULL AND NOT EXISTS (\(Self.isSuperseded))
+            """)
+        // Its gateway was away when the next epoch began, and named it when it came back (docs/replacement.md).
+        try await count(
+            "runs found after their tick was superseded",
+            """
+            SELECT count(*) FROM oms.run r LEFT JOIN oms.tick t ON t.run_id = r.id
+            WHERE t.run_id IS NULL AND EXISTS (\(Self.isSuperseded))
+            """)
+        try await count(
+            "jobs that gateways told of, as their Work Manager had died",
+            "SELECT count(*) FROM report.job_event WHERE message LIKE 'found at gateway%'")
         try await none(
             "runs without a job",
             "SELECT r.id, r.tenant, r.service FROM oms.run r LEFT JOIN oms.job j ON j.run_id = r.id WHERE j.id IS NULL")
@@ -131,6 +143,11 @@ struct SoakChecker {
             WHERE a.state NOT IN ('failed', 'lost')
             """)
     }
+
+    private static let isSuperseded = """
+        SELECT FROM oms.tick s WHERE s.tenant = r.tenant AND s.service = r.service AND s.outcome = 'superseded'
+          AND r.due BETWEEN s.due AND s.through
+        """
 
     private mutating func checkEpochs() async throws {
         try await count("epochs", "SELECT count(*) FROM oms.epoch")
@@ -165,11 +182,6 @@ struct SoakChecker {
         let rows = try await database.connection.query("SELECT id, state, provider, tenant FROM oms.job").rows
         var known: [String: (state: String, provider: String)] = [:]
         for row in rows { known[row[0] ?? ""] = (row[1] ?? "", row[2] ?? "") }
-        // Epochs that ended without telling all: their processes died, or were given up.
-        let broken = Set(
-            try await database.connection.query("SELECT tenant, epoch FROM oms.drain_receipt WHERE NOT graceful").rows
-                .map { "\($0[0] ?? "")/\($0[1] ?? "")" })
-        var untold = 0
         var executed = 0
         var repeated = 0
         var begun: [String: String] = [:]
@@ -190,13 +202,7 @@ struct SoakChecker {
                 }
                 guard let row = known[job] else {
                     let submitter = submitters[job] ?? ""
-                    if broken.contains(submitter) {
-                        // Known limit (docs/architecture.md): fired while the database was away, by a process that
-                        // died before it came back, and not the newest tick any more when its successor began.
-                        untold += 1
-                    } else {
-                        violations.append("\(name) executed \(job) of \(submitter), of which PostgreSQL knows nothing")
-                    }
+                    violations.append("\(name) executed \(job) of \(submitter), of which PostgreSQL knows nothing")
                     continue
                 }
                 if row.provider != name { violations.append("\(job) ran at \(name), its row says \(row.provider)") }
@@ -214,7 +220,6 @@ struct SoakChecker {
         }
         counts += [
             ("executed by the providers", executed), ("submits repeated by their id", repeated),
-            ("executed but unrecorded, as their Work Manager died", untold),
         ]
     }
 
