@@ -258,18 +258,23 @@ struct RegistryBench {
     /// Everything online, the tenant's Work Manager active with epoch 1.
     static func active() -> RegistryBench {
         var bench = RegistryBench()
-        bench.feed(.wake)
-        bench.feed(.connected)
-        bench.presence(.fleetPresence("f1"))
-        bench.presence(.gatewayPresence("g1"))
-        bench.apply()
-        bench.catalog()
-        bench.health(.pass)
-        bench.pass(1_200)
+        bench.start()
         let control = bench.controls()[0]
         bench.acknowledge(control)
         bench.sent = []
         return bench
+    }
+
+    /// Until the tenant's Work Manager is to start.
+    mutating func start() {
+        feed(.wake)
+        feed(.connected)
+        presence(.fleetPresence("f1"))
+        presence(.gatewayPresence("g1"))
+        apply()
+        catalog()
+        health(.pass)
+        pass(1_200)
     }
 
     mutating func journal(epoch: Int = 1, _ first: Int, _ count: Int) {

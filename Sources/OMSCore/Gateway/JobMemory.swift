@@ -1,5 +1,5 @@
-package import OMSModel
-package import OMSProtocol
+import OMSModel
+import OMSProtocol
 
 /// Ended jobs that went out, after their details are forgotten or their process is gone: a line each. A Work Manager may
 /// have died before its journal told of a job, and its successor must neither lose it nor take it for new.

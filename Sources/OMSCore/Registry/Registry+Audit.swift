@@ -52,6 +52,6 @@ extension Registry {
             return attend(tenant, at: now)
         }
         guard track.phase == .active else { return }
-        publish(.wmControl(tenant), .wmControl(control(.reconcile, track, fleet, resume: rows)))
+        publish(.wmControl(tenant), .wmControl(control(.reconcile, track, fleet, resume: rows.fitting(nil))))
     }
 }

@@ -254,15 +254,23 @@ extension Registry {
         let gates = sweepers(at: now)
         let keep = rows.filter { isKept($0, of: tenant) }.map(\.job)
         for node in gates {
-            let mine = rows.filter { !isKept($0, of: tenant) && providers[$0.provider]?.gateway == node }
-            publish(
-                .gatewayControl(node),
-                .gatewayControl(
-                    GatewayControl(
-                        id: commandID(), command: .sweep,
-                        sweep: Sweep(
-                            tenant: tenant, epoch: track.sealedEpoch,
-                            jobs: mine.map { SweepJob(job: $0.job, provider: $0.provider) }, keep: keep))))
+            let mine = rows.filter {
+                !isKept($0, of: tenant) && sweep.ended[$0.job] == nil && providers[$0.provider]?.gateway == node
+            }
+            var jobs = mine.map { SweepJob(job: $0.job, provider: $0.provider) }[...]
+            let only = keep.count > Sweep.maxKeep
+            repeat {
+                let part = Array(jobs.prefix(Sweep.maxJobs))
+                jobs = jobs.dropFirst(part.count)
+                publish(
+                    .gatewayControl(node),
+                    .gatewayControl(
+                        GatewayControl(
+                            id: commandID(), command: .sweep,
+                            sweep: Sweep(
+                                tenant: tenant, epoch: track.sealedEpoch, jobs: part, keep: only ? [] : keep,
+                                only: only ? true : nil))))
+            } while !jobs.isEmpty
         }
         concludeSweep(tenant, at: now)
     }

@@ -156,7 +156,7 @@ extension Registry {
         }
         publish(
             .wmControl(tenant),
-            .wmControl(control(.bootstrap, track, fleet, config: config, resume: track.resume)))
+            .wmControl(control(.bootstrap, track, fleet, config: config, resume: track.resume?.fitting(config))))
         timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
     }
 

@@ -7,8 +7,9 @@ import OMSProtocol
 /// (docs/replacement.md). What lacks is derived: the same tick gives the same run, the same run the same jobs.
 extension WorkManager {
     mutating func adopt(_ open: OpenRun, at now: Moment) {
+        guard let plan = open.plan ?? config.service(open.service) else { return }
         var run = RunTrack(
-            id: open.run, plan: open.plan, due: open.due, started: open.started, deadline: open.deadline,
+            id: open.run, plan: plan, due: open.due, started: open.started, deadline: open.deadline,
             generation: config.generation, consumed: open.consumed, jobs: [])
         for job in open.jobs { adopt(job, of: open, into: &run, at: now) }
         run.carryResult(of: open, at: now)
@@ -28,7 +29,7 @@ extension WorkManager {
     }
 
     mutating func adopt(_ job: OpenJob, of open: OpenRun, into run: inout RunTrack, at now: Moment) {
-        let service = open.plan.providers.first { $0.provider == job.provider }?.service ?? open.service
+        let service = run.plan.providers.first { $0.provider == job.provider }?.service ?? open.service
         var track = JobTrack(
             id: job.id, choice: ProviderChoice(provider: job.provider, service: service), attempt: job.attempt,
             created: open.started)

@@ -107,8 +107,9 @@ extension WorkManager {
             }
             runs[open.run] = run
         }
-        // 2. Jobs without an open row: record them again, with a higher revision.
-        for id in runs.keys.sorted() {
+        // 2. Jobs without an open row: record them again, with a higher revision. Of what the message had no room for,
+        // nobody can say.
+        for id in rows.more == nil ? runs.keys.sorted() : [] {
             guard var run = runs[id] else { continue }
             let missing = run.jobs.indices.filter { !run.jobs[$0].state.isTerminal && !known.contains(run.jobs[$0].id) }
             guard !missing.isEmpty else { continue }

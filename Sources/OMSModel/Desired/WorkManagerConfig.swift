@@ -118,6 +118,8 @@ package struct WorkManagerResume: Hashable, Codable, Sendable {
     /// Per service with `after` the upstream runs that its last run has consumed.
     package var consumed: [ServiceID: [RunID]]
     package var open: [OpenRun]
+    /// So many open runs did not fit into the message.
+    package var more: Int?
 
     package init(
         ticks: [ServiceID: Timestamp], succeeded: [ServiceID: RunReference], consumed: [ServiceID: [RunID]],
@@ -154,13 +156,14 @@ package struct OpenRun: Hashable, Codable, Sendable {
     package var finished: Bool?
     /// Of that result.
     package var revision: Int?
-    /// The plan that the run began with: a change of configuration does not touch running runs.
-    package var plan: ServicePlan
+    /// The plan that the run began with: a change of configuration does not touch running runs. nil: that of the
+    /// configuration in the same message.
+    package var plan: ServicePlan?
     package var jobs: [OpenJob]
 
     package init(
         run: RunID, service: ServiceID, due: Timestamp, started: Timestamp, deadline: Timestamp,
-        consumed: [RunID]? = nil, finished: Bool? = nil, plan: ServicePlan, jobs: [OpenJob]
+        consumed: [RunID]? = nil, finished: Bool? = nil, plan: ServicePlan?, jobs: [OpenJob]
     ) {
         self.run = run
         self.service = service

@@ -135,8 +135,14 @@ package struct Sweep: Hashable, Codable, Sendable {
     package var jobs: [SweepJob]
     /// Left running: the next epoch adopts them.
     package var keep: [JobID]
+    /// Nothing but `jobs`: there is too much to keep to name it.
+    package var only: Bool?
 
-    package init(tenant: TenantID, epoch: Int, jobs: [SweepJob], keep: [JobID]) {
+    package static let maxJobs = 1_000
+    package static let maxKeep = 2_000
+
+    package init(tenant: TenantID, epoch: Int, jobs: [SweepJob], keep: [JobID], only: Bool? = nil) {
+        self.only = only
         self.tenant = tenant
         self.epoch = epoch
         self.jobs = jobs
@@ -167,9 +173,6 @@ package struct GatewayAck: Hashable, Codable, Sendable {
     package var swept: SweepReport?
     package var error: Problem?
 
-    /// Some 120 KB.
-    package static let maxLeft = 400
-
     package init(
         id: String, command: GatewayControl.Command, provider: ProviderID? = nil, version: Int? = nil, boot: Int64,
         sealed: [Seal]? = nil, left: [LeftJob]? = nil, swept: SweepReport? = nil, error: Problem? = nil
@@ -186,11 +189,12 @@ package struct GatewayAck: Hashable, Codable, Sendable {
     }
 }
 
-/// How far a sweep is: the jobs that have ended, and how many have not.
+/// How far a sweep is: the jobs that have ended, and those that have not. Of many that have ended, several reports tell.
 package struct SweepReport: Hashable, Codable, Sendable {
     package var tenant: TenantID
     package var epoch: Int
     package var ended: [SweptJob]
+    /// The first ones, if there are many: all that is left is in the registry's rows.
     package var remaining: [SweptJob]
 
     package init(tenant: TenantID, epoch: Int, ended: [SweptJob], remaining: [SweptJob]) {
