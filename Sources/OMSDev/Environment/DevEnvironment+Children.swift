@@ -12,6 +12,7 @@ extension DevEnvironment {
         var child = ChildSpec(
             name: name, executable: try Executables.own(program, in: options.binaryFolder),
             arguments: arguments + (options.extraArguments[name] ?? []), logFile: folder.log(name))
+        child.environment.merge(options.extraEnvironment[name] ?? [:]) { $1 }
         child.stage = stage
         child.longestRestartDelay = options.longestRestartDelay
         child.folder = folder.path

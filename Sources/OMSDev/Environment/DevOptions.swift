@@ -32,6 +32,8 @@ package struct DevOptions: Sendable {
     package var startDeadline: Duration = .seconds(30)
     /// More command line arguments by service name, for tests: `["wm-fleet": ["--x", "1"]]`.
     package var extraArguments: [String: [String]] = [:]
+    /// More environment variables by service name, for tests.
+    package var extraEnvironment: [String: [String: String]] = [:]
     /// Of the services: the longest pause before a restart.
     package var longestRestartDelay: Duration = .seconds(5)
     package var onEvent: @Sendable (DevEvent) -> Void = { _ in }

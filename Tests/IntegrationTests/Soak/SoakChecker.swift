@@ -106,7 +106,7 @@ struct SoakChecker {
                 lead(due) OVER (PARTITION BY tenant, service ORDER BY due) AS next,
                 (SELECT p->'frequency'->>'every_s' FROM oms.config_version v, jsonb_array_elements(v.config->'services') p
                  WHERE v.tenant = tick.tenant AND p->>'id' = tick.service ORDER BY v.generation LIMIT 1)::int AS every
-              FROM oms.tick)
+              FROM oms.tick WHERE NOT manual)
             SELECT tenant, service, due, outcome, count, next FROM t
             WHERE every IS NOT NULL AND next IS NOT NULL AND next <> due + every * count * interval '1 s'
             """)
