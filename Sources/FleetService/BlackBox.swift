@@ -17,6 +17,11 @@ final class BlackBox: Sendable {
             throw Incarnation.Failure(description: "cannot write '\(path)': \(String(cString: strerror(errno)))")
         }
         defer { close(descriptor) }
+        // The block itself: a mapped page without one ends the process (SIGBUS) when the disk is full as it is first written.
+        let reserved = posix_fallocate(descriptor, 0, off_t(size))
+        guard reserved == 0 else {
+            throw Incarnation.Failure(description: "cannot write '\(path)': \(String(cString: strerror(reserved)))")
+        }
         guard let page = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), page != MAP_FAILED else {
             throw Incarnation.Failure(description: "cannot map '\(path)': \(String(cString: strerror(errno)))")
         }

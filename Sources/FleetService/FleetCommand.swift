@@ -26,6 +26,7 @@ package struct FleetCommand: AsyncParsableCommand {
 
     package func run() async throws {
         do {
+            ProcessSetup.prepare()  // before the first file is written
             guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
             let level = try logLevel.logLevel()
             let bus = bus

@@ -19,6 +19,8 @@ package actor GatewayShell {
     private let credentials: CredentialStore
     private let ledger: Ledger?
     private var crashPoint: CrashPoint?
+    /// Since the last write that failed none has succeeded.
+    private var isLedgerFailing = false
     /// Effects that wait, in order, for what must be on disk before them.
     private var held: [Batch] = []
     private var firstHeld = 0
@@ -105,10 +107,10 @@ package actor GatewayShell {
         let isBlocking = entries.contains { $0.isBlocking }
         if !isBlocking {
             if !entries.isEmpty {
-                let logger = logger
-                ledger.write(entries) { failure in
-                    guard let failure else { return }
-                    logger.error("ledger not written", metadata: [LoggingKeys.error: "\(failure)"])
+                let loop = loop
+                ledger.write(entries) { [weak self] failure in
+                    guard failure != nil else { return }
+                    loop.post { [weak self] in self?.assumeIsolated { $0.note(failure) } }
                 }
             }
             if held.isEmpty { return carryOut(effects, failure: nil, decided: MonotonicClock.milliseconds) }
@@ -123,9 +125,8 @@ package actor GatewayShell {
     }
 
     private func recorded(_ number: Int, _ failure: String?) {
-        if let failure {
-            logger.error("ledger not written, nothing is submitted", metadata: [LoggingKeys.error: "\(failure)"])
-        }
+        note(failure)
+        let failure = failure.map { "the gateway's ledger cannot be written (\($0))" }
         held[number - firstHeld].isReady = true
         // What came after may rest on it: a repeated seal is confirmed because the first one is being written.
         if failure != nil { for index in held.indices.dropFirst(number - firstHeld) { held[index].failure = failure } }
@@ -137,6 +138,18 @@ package actor GatewayShell {
                 let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
                 perform(core.receive(.unrecorded(entries), at: ServiceHost.now))
             }
+        }
+    }
+
+    /// Says when it begins and when it is over, and not for each of the attempts in between.
+    private func note(_ failure: String?) {
+        guard isLedgerFailing != (failure != nil) else { return }
+        isLedgerFailing = failure != nil
+        if let failure {
+            logger.error(
+                "ledger not written, nothing is submitted until it is", metadata: [LoggingKeys.error: "\(failure)"])
+        } else {
+            logger.notice("ledger written again")
         }
     }
 

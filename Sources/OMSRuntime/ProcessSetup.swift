@@ -7,6 +7,8 @@ package enum ProcessSetup {
         // A peer that hangs up must be an error of one write, not the end of the process; libcurl (NOSIGNAL) and
         // libmosquitto both rely on it.
         signal(SIGPIPE, SIG_IGN)
+        // The same for a file that may not grow any further (RLIMIT_FSIZE): an error of one write, like a full disk.
+        signal(SIGXFSZ, SIG_IGN)
         oms_limit_malloc_arenas()
     }
 }
