@@ -25,6 +25,12 @@ package actor Store {
     private var lastFailure = "not connected yet"
     private var isStandby = false
 
+    /// `query_canceled`, here by statement_timeout: says that a piece is large or the server slow, and of a single fact
+    /// nothing at all.
+    private static let tookTooLong = "57014"
+    /// What passes by itself is told once a minute and not for each request (monotonic, by SQLSTATE).
+    private var toldRefusals: [String: Int64] = [:]
+
     /// Held by the one active registry as long as its session lives.
     private static let activeLockKey = 6_021_023_078
 
@@ -110,7 +116,9 @@ package actor Store {
             for single in piece.singles {
                 do {
                     committed = try database.assumeIsolated { try Self.commit($0, [single])[0] }
-                } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
+                } catch let error as PostgresError
+                    where error.sqlState != nil && !error.isRetriable && error.sqlState != Self.tookTooLong
+                {
                     committed = try database.assumeIsolated { try Self.quarantine($0, single, error) }
                     logger.error(
                         "journal entry quarantined, see report.quarantine",
@@ -245,8 +253,12 @@ package actor Store {
 
     private func failed(_ error: any Error) -> Problem {
         if error is StandbyError { return Problem(.standby, "\(error)", status: 503, retryable: true) }
-        if let error = error as? PostgresError, error.sqlState != nil {
-            logger.error("database refused a statement", metadata: [LoggingKeys.error: "\(error)"])
+        if let error = error as? PostgresError, let state = error.sqlState {
+            let now = MonotonicClock.milliseconds
+            if !error.isRetriable || now - (toldRefusals[state] ?? .min / 2) >= 60_000 {
+                toldRefusals[state] = now
+                logger.error("database refused a statement", metadata: [LoggingKeys.error: "\(error)"])
+            }
             return Problem(.internal, "the database refused: \(error)", status: 500, retryable: error.isRetriable)
         }
         return Problem(.unavailable, "the database is not available: \(error)", status: 503, retryable: true)

@@ -33,10 +33,12 @@ package struct PostgresError: Error, Sendable, Equatable, CustomStringConvertibl
         switch code {
         case .connectionFailed, .connectionLost, .timeout, .notConnected: true
         case .outcomeUnknown: false
-        // Serialization failure, deadlock, lock not available, too many connections, and a server that is shutting
-        // down or starting.
+        // Serialization failure, deadlock, lock not available, a server that is shutting down or
+        // starting; and what is wrong with the server and not with the statement: no resources (a full disk,
+        // no memory, too many connections), or its system's errors.
         case .server(let state):
-            ["40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03"].contains(state)
+            ["40001", "40P01", "55P03", "57P01", "57P02", "57P03"].contains(state)
+                || state.hasPrefix("53") || state.hasPrefix("58")
         }
     }
 

@@ -78,6 +78,16 @@ private actor Store {
         }
     }
 
+    @Test func whatIsWrongWithTheServerMayBeTriedAgainWhatIsWrongWithTheStatementMayNot() {
+        for (state, isRetriable) in [
+            ("53100", true), ("53200", true), ("58030", true), ("57014", false), ("40001", true), ("23505", false),
+            ("22P02", false), ("42P01", false),
+        ] {
+            #expect(
+                PostgresError(code: .server(sqlState: state), message: "").isRetriable == isRetriable, "\(state)")
+        }
+    }
+
     @Test func aTransactionCommitsOrLeavesNothing() async throws {
         try await withConnection { connection in
             try await connection.execute(script: "CREATE TEMP TABLE counted (n int); CREATE TEMP TABLE other (n int)")
