@@ -39,9 +39,16 @@ enum Rows {
     }
 }
 
-/// Another registry holds the lock of the active one.
-struct StandbyError: Error, CustomStringConvertible {
-    var description: String { "another oms-registry is active on this database; this one stands by" }
+/// Another registry holds the lock of the active one, or has held it.
+enum StandbyError: Error, CustomStringConvertible {
+    case standby, outdated
+
+    var description: String {
+        switch self {
+        case .standby: "another oms-registry is active on this database; this one stands by"
+        case .outdated: "another oms-registry was active on this database meanwhile; this one reads everything again"
+        }
+    }
 }
 
 /// A row that does not have the form that this release writes.

@@ -31,13 +31,19 @@ package actor Store {
     /// What passes by itself is told once a minute and not for each request (monotonic, by SQLSTATE).
     private var toldRefusals: [String: Int64] = [:]
 
+    private let registry: String
+    /// Since this process read everything; nil: it has not, or what it read may be old.
+    private var term: Int64?
+
     /// Held by the one active registry as long as its session lives.
     private static let activeLockKey = 6_021_023_078
 
     /// - Parameter reply: called on this store's thread.
     package init(
-        configuration: PostgresConfiguration, logger: Logger, reply: @escaping @Sendable (Int, StoreReply) -> Void
+        registry: String, configuration: PostgresConfiguration, logger: Logger,
+        reply: @escaping @Sendable (Int, StoreReply) -> Void
     ) {
+        self.registry = registry
         self.configuration = configuration
         self.logger = logger
         self.reply = reply
@@ -88,6 +94,7 @@ package actor Store {
         let pieces = journals.map(\.piece)
         do {
             try prepare()
+            guard term != nil else { throw StandbyError.outdated }
             let committed = try database.assumeIsolated { try Self.commit($0, pieces) }
             for (journal, seq) in zip(journals, committed) { reply(journal.ticket, .committed(seq)) }
         } catch let error as PostgresError where error.sqlState != nil && !error.isRetriable {
@@ -137,9 +144,11 @@ package actor Store {
     private func answer(_ request: StoreRequest) -> StoreReply {
         do {
             try prepare()
+            if case .load = request { return try load() }
+            guard term != nil else { throw StandbyError.outdated }
             return try database.assumeIsolated { database in
                 switch request {
-                case .load: .loaded(try Self.load(database))
+                case .load: preconditionFailure("answered above")
                 case .apply(let documents, let expected, let client):
                     try Self.apply(database, documents, expecting: expected, by: client)
                 case .savePlan(let tenant, let config, let explanation):
@@ -207,28 +216,41 @@ package actor Store {
         }
     }
 
-    /// Makes sure of a session that holds the lock of the active registry.
+    /// The term is there before anything is read: whoever is active after this one sees another number.
+    private func load() throws -> StoreReply {
+        term = nil
+        let registry = registry
+        let (begun, snapshot) = try database.assumeIsolated { database in
+            (try Self.beginTerm(database, of: registry), try Self.load(database))
+        }
+        term = begun
+        return .loaded(snapshot)
+    }
+
+    /// Makes sure of a session that holds the lock of the active registry, and finds out whether another one has held it
+    /// since this one read everything.
     private func prepare() throws {
         if isActive, database.assumeIsolated({ $0.isConnected }) { return }
         guard MonotonicClock.milliseconds >= nextAttempt else {
-            if isStandby { throw StandbyError() }
+            if isStandby { throw StandbyError.standby }
             throw StoreError(description: lastFailure)
         }
         let wasActive = isActive
         isActive = false
         do {
-            let (mustMigrate, configuration) = (!isMigrated, configuration)
-            let applied = try database.assumeIsolated { database -> [String] in
+            let (mustMigrate, configuration, held) = (!isMigrated, configuration, term)
+            let (applied, isCurrent) = try database.assumeIsolated { database -> ([String], Bool) in
                 try database.connect(configuration)
                 let applied = !mustMigrate ? [] : try Migrator.migrate(database)
                 let lock = try database.query("SELECT pg_try_advisory_lock($1) AS ok", [.int(Self.activeLockKey)])
                 guard lock.rows.first?.bool("ok") == true else {
                     database.close()
-                    throw StandbyError()
+                    throw StandbyError.standby
                 }
                 if mustMigrate { try Self.seedReasonCodes(database) }
-                return applied
+                return (applied, try held.map { try Self.holds($0, database) } ?? true)
             }
+            if !isCurrent { term = nil }
             isMigrated = true
             isActive = true
             isStandby = false

@@ -28,7 +28,7 @@ package actor RegistryShell {
         let configuration = try options.configuration(
             clientID: "registry-\(core.id)-\(core.boot)", role: .registry)
         let loop = loop
-        store = Store(configuration: database, logger: logger) { [weak self] ticket, reply in
+        store = Store(registry: core.id.text, configuration: database, logger: logger) { [weak self] ticket, reply in
             loop.post { [weak self] in self?.assumeIsolated { $0.stored(ticket, reply) } }
         }
         let bus = Bus(loop: loop, source: "oms/\(core.id)", boot: core.boot, logger: logger) { [weak self] event in

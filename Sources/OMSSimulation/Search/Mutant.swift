@@ -51,6 +51,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case forgetfulLedger = "ledger-forgets-ended"
     /// A Work Manager that is to drain says at once that it is done, and the sweep, which would end what it left, says so too.
     case doneBeforeEnd = "done-before-the-end"
+    /// A registry that gets the lock again believes that nobody else had it meanwhile.
+    case termIgnored = "registry-goes-on-after-another"
     /// Two registries at once: the database's lock is not asked.
     case lockIgnored = "no-registry-lock"
     /// A gateway without the broker goes on as if nothing had happened.

@@ -14,7 +14,7 @@ package enum MutantSearch {
         var broken = options
         broken.mutants = [mutant]
         broken.focus = mutant
-        broken.standby = options.standby || mutant == .lockIgnored
+        broken.standby = options.standby || mutant == .lockIgnored || mutant == .termIgnored
         var whole = broken
         whole.mutants = []
         for count in 1...most {

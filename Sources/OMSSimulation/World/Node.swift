@@ -51,6 +51,8 @@ final class Node {
     var storeFree: SimTime = 0
     /// The last try for a session found another registry active.
     var isStandby = false
+    /// `Store.term`; 0: none.
+    var term = 0
     var repliesFree: SimTime = 0
     var storeRetryAt: SimTime = 0
     /// Requests at the database that are not answered yet.

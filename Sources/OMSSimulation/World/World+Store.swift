@@ -26,10 +26,13 @@ extension World {
             return
         }
         let (isFlaky, isDone) = (storage.chance(databaseState.flakiness), storage.chance(0.5))
-        if let refusal = refusal(node) { return replied(node, ticket, request, .failed(refusal)) }
+        if let refusal = refusal(node, request) { return replied(node, ticket, request, .failed(refusal)) }
         if isFlaky {
             // The connection dies under it: carried out or not, nobody can say.
-            if isDone { carryOut(request) }
+            if isDone {
+                if case .load = request { databaseState.term += 1 }
+                carryOut(request)
+            }
             databaseState.lockHolder = nil
             node.storeRetryAt = now + storage.int(50...500) * SimClock.millisecond
             return replied(
@@ -39,6 +42,10 @@ extension World {
             storage.chance(0.05)
         {
             return replied(node, ticket, request, .committed(journal.firstSeq + journal.entries.count - 1))
+        }
+        if case .load = request {
+            databaseState.term += 1
+            node.term = databaseState.term
         }
         replied(node, ticket, request, carryOut(request))
     }
@@ -57,6 +64,14 @@ extension World {
     }
 
     /// Why the store cannot carry out anything now; nil: its session holds the lock.
+    private func refusal(_ node: Node, _ request: StoreRequest) -> Problem? {
+        if let refusal = refusal(node) { return refusal }
+        // Another one was active since it read everything, or may have been.
+        if case .load = request { return nil }
+        if node.term == databaseState.term || options.mutants.contains(.termIgnored) { return nil }
+        return options.mutants.contains(.lockIgnored) ? nil : Self.standby
+    }
+
     private func refusal(_ node: Node) -> Problem? {
         if options.mutants.contains(.lockIgnored), databaseState.downUntil <= now { return nil }
         let isMine = databaseState.lockHolder.map { $0 == (node.index, node.incarnation) } ?? false

@@ -41,6 +41,8 @@ final class World {
         var flakiness = 0.0
         /// The registry whose session holds the advisory lock.
         var lockHolder: (node: Int, incarnation: Int)?
+        /// `oms.active_registry`.
+        var term = 0
     }
 
     init(_ setting: Setting, _ options: SimulationOptions) {
@@ -144,6 +146,7 @@ final class World {
         node.storeFree = now
         node.storeRetryAt = 0
         node.isStandby = false
+        node.term = 0
         node.repliesFree = now
         node.wanted = .max
         node.scheduled = .max
