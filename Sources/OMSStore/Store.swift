@@ -24,6 +24,11 @@ package actor Store {
     private var isActive = false
     private var lastFailure = "not connected yet"
     private var isStandby = false
+    /// Number of this registry's time as the active one. With another one in the database, another registry was active
+    /// since, and what this one believes is old.
+    private var term: Int64?
+    /// This registry was told to stand by: what it asked before it heard that is not carried out, whoever has the lock.
+    private var mustLoad = false
 
     /// `query_canceled`, here by statement_timeout: says that a piece is large or the server slow, and of a single fact
     /// nothing at all.
@@ -135,6 +140,7 @@ package actor Store {
     }
 
     private func answer(_ request: StoreRequest) -> StoreReply {
+        if case .load = request { mustLoad = false }
         do {
             try prepare()
             return try database.assumeIsolated { database in
@@ -209,6 +215,7 @@ package actor Store {
 
     /// Makes sure of a session that holds the lock of the active registry.
     private func prepare() throws {
+        if mustLoad { throw StandbyError() }
         if isActive, database.assumeIsolated({ $0.isConnected }) { return }
         guard MonotonicClock.milliseconds >= nextAttempt else {
             if isStandby { throw StandbyError() }
@@ -217,8 +224,8 @@ package actor Store {
         let wasActive = isActive
         isActive = false
         do {
-            let (mustMigrate, configuration) = (!isMigrated, configuration)
-            let applied = try database.assumeIsolated { database -> [String] in
+            let (mustMigrate, configuration, known) = (!isMigrated, configuration, term)
+            let (applied, term) = try database.assumeIsolated { database -> ([String], Int64?) in
                 try database.connect(configuration)
                 let applied = !mustMigrate ? [] : try Migrator.migrate(database)
                 let lock = try database.query("SELECT pg_try_advisory_lock($1) AS ok", [.int(Self.activeLockKey)])
@@ -226,9 +233,15 @@ package actor Store {
                     database.close()
                     throw StandbyError()
                 }
+                let term = try Self.term(database, after: known, by: configuration.applicationName)
+                guard term == known || known == nil else {
+                    database.close()
+                    throw StandbyError()
+                }
                 if mustMigrate { try Self.seedReasonCodes(database) }
-                return applied
+                return (applied, term)
             }
+            self.term = term
             isMigrated = true
             isActive = true
             isStandby = false
@@ -239,6 +252,10 @@ package actor Store {
                     ? nil : [LoggingKeys.detail: "migrations applied: \(applied.joined(separator: ", "))"])
         } catch {
             isStandby = error is StandbyError
+            if isStandby {
+                mustLoad = true
+                term = nil
+            }
             // A standby takes over soon after the active one's session has ended.
             nextAttempt =
                 MonotonicClock.milliseconds + (isStandby ? 500 : backoff.nextMilliseconds(using: &random))
@@ -249,6 +266,17 @@ package actor Store {
             lastFailure = text
             throw error
         }
+    }
+
+    /// - Parameter known: The term that this registry believes to have.
+    /// - Returns: The present one; a new one, of this registry, if it knows none.
+    private static func term(
+        _ database: isolated PostgresConnection, after known: Int64?, by holder: String
+    ) throws -> Int64? {
+        if known != nil { return try database.query("SELECT term FROM oms.registry_term").rows.first?.int("term") }
+        return try database.query(
+            "UPDATE oms.registry_term SET term = term + 1, holder = $1, since = now() RETURNING term", [.text(holder)]
+        ).rows.first?.int("term")
     }
 
     private func failed(_ error: any Error) -> Problem {
