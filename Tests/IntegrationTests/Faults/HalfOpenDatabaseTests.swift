@@ -67,6 +67,46 @@ struct HalfOpenDatabaseTests {
         }
     }
 
+    @Test("the stale one gets the lock again after another was active and died: it knows what happened meanwhile")
+    func activeAgain() async throws {
+        let proxy = FaultProxy()
+        let arguments = ["--pg-session-seconds", "\(Self.session)"]
+        try await SmallWorld.with(
+            registries: 2, providers: 2,
+            { options in
+                for name in ["oms-registry", "oms-registry-2"] { options.extraArguments[name] = arguments }
+            },
+            beforeServices: { environment in
+                let link = try proxy.link("database", to: environment.postgresPort)
+                environment.lead("oms-registry", over: DevEnvironment.Detour(postgres: link))
+            }
+        ) { world in
+            let environment = world.environment
+            let recorder = await BusRecorder.start(environment.bus(.monitor))
+            try await environment.apply(SmallWorld.flow(tenants, world))
+            try await world.database.wait(until: "(\(SmallWorld.succeeding)) >= 6")
+            proxy.set("database", .stall(toServer: true, toClient: true))
+            _ = try await takeover(by: "registry-2", world)
+            for tenant in tenants { try await environment.insist(["replace", tenant, "--wait"]) }
+            await environment.supervisor.setRestart(.never, of: "oms-registry-2")
+            #expect(await environment.kill("oms-registry-2", SIGKILL))
+            proxy.set("database", .none)
+
+            let back = try await Attempts.until(deadline: .seconds(30)) {
+                try await holder(world) == "oms-registry registry-1" ? true : nil
+            }
+            #expect(back == true, "nobody is active")
+            for tenant in tenants { try await environment.insist(["replace", tenant, "--wait"]) }
+            #expect(try await world.database.number("SELECT min(epoch) FROM report.tenant_status") == 3)
+            let done = try await world.database.number(SmallWorld.succeeding)
+            try await world.database.wait(until: "(\(SmallWorld.succeeding)) >= \(done + 10)")
+            #expect(recorder.found.violations == [])
+            _ = try await world.checkStory(after: SmallWorld.flow(tenants, world, isOver: true))
+            #expect(try await world.database.number("SELECT max(epoch) FROM report.tenant_status") == 3)
+            await recorder.stop()
+        }
+    }
+
     /// Whose session holds the lock of the active registry.
     private func holder(_ world: SmallWorld) async throws -> String? {
         try await world.database.connection.query(
