@@ -8,7 +8,7 @@ extension Store {
         let row = try database.query(
             """
             INSERT INTO oms.active_registry AS a (term, registry, since) VALUES (1, $1, now())
-            ON CONFLICT (only) DO UPDATE SET term = a.term + 1, registry = EXCLUDED.registry, since = now()
+            ON CONFLICT (one) DO UPDATE SET term = a.term + 1, registry = EXCLUDED.registry, since = now()
             RETURNING term
             """, [.text(registry)]
         ).rows.first

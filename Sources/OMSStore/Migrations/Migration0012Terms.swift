@@ -4,7 +4,7 @@ let migration0012Terms = Migration(
     number: 12, name: "terms",
     sql: """
         CREATE TABLE oms.active_registry (
-          only boolean PRIMARY KEY DEFAULT true CHECK (only),
+          one boolean PRIMARY KEY DEFAULT true CHECK (one),
           term bigint NOT NULL,
           registry text NOT NULL,
           since timestamptz NOT NULL);
