@@ -26,6 +26,33 @@ enum Nemesis {
                     kind: .weather(provider.id, "late with submits", late, 120 * SimClock.second))
             }
         }
+        if mutant == .controlOfOtherBoot {
+            // Orders that are under way while their process ends and the next one begins.
+            let fleets = setting.nodes.indices.filter { setting.nodes[$0].role == .fleet }
+            return (0..<3).flatMap { _ -> [Fault] in
+                let at = random.int(5...max(6, setting.faultsEnd / SimClock.second - 20)) * SimClock.second
+                let fleet = random.pick(fleets)
+                let kills = (1...3).map { number in
+                    Fault(
+                        at: at + number * random.int(1_500...4_000) * SimClock.millisecond,
+                        kind: .kill(node: fleet, silently: false, down: random.int(100...900) * SimClock.millisecond))
+                }
+                return kills + [
+                    Fault(
+                        at: at,
+                        kind: .storm(
+                            loss: 0.05, doubling: 0.3, delay: 3_000 * SimClock.millisecond, 15 * SimClock.second))
+                ]
+            }
+        }
+        if mutant == .termIgnored {
+            // Sessions that break give the lock from one registry to the other.
+            return (0..<5).map { _ in
+                Fault(
+                    at: random.int(5...max(6, setting.faultsEnd / SimClock.second - 20)) * SimClock.second,
+                    kind: .databaseFlaky(random.int(5...20) * SimClock.second))
+            }
+        }
         guard mutant == .staleDecisions else { return [] }
         return (0..<4).map { _ in
             let gateway = random.pick(setting.nodes.indices.filter { setting.nodes[$0].role == .gateway })
