@@ -25,9 +25,7 @@ extension World {
                 .notSealed, at: now,
                 "epoch \(epoch) of \(tenant) begins, \(node.id) is fenced at \(node.ledger.fences[tenant] ?? 0)")
         }
-        // A recovery adopts what the rows say; what its predecessor submitted without telling the journal runs to its
-        // end under the gateway's eyes (docs/replacement.md).
-        if !receipt.isRecovery { checkAccounts(tenant, epoch) }
+        checkAccounts(tenant, epoch)
         // An older one, replaced by force, may live on: the door refuses it.
         if receipt.isRecovery, let other = checker.hosts(of: tenant).first(where: { $0.epoch == epoch - 1 }) {
             checker.violated(
@@ -38,7 +36,7 @@ extension World {
         guard receipt.isGraceful else { return }
         for (id, end) in receipt.jobs.sorted(by: { $0.key < $1.key }) where end == "adopted" {
             guard let job = database.jobs[id] else { continue }
-            if database.runs[job.record.run]?.record.plan?.onReplace == .adopt { continue }
+            if !receipt.isFinal, database.runs[job.record.run]?.record.plan?.onReplace == .adopt { continue }
             checker.violated(
                 .leftBehind, at: now,
                 "epoch \(epoch - 1) of \(tenant) says that it drained, and left job \(id), which is not to be adopted")

@@ -63,6 +63,9 @@ extension SimDatabase {
             writeReceipt(
                 closing.tenant, closing.epoch, isGraceful: closing.isGraceful, since: closing.since,
                 swept: closing.swept)
+            let kind = operations[closing.operation]?.kind
+            receipts[EpochKey(tenant: closing.tenant, epoch: closing.epoch)]?.isFinal =
+                kind == .suspend || kind == .offboard
         }
         epochs[closing.tenant]?[row].ended = now
     }

@@ -40,6 +40,8 @@ struct SimDatabase {
         var isGraceful: Bool
         /// Written when the next epoch was opened, without an operation: its process had died.
         var isRecovery = false
+        /// No Work Manager was to come after: nothing is left to one.
+        var isFinal = false
         var jobs: [JobID: String] = [:]
     }
 
