@@ -26,24 +26,7 @@ extension Store {
             default: throw StoreError(description: "oms.document holds the unknown kind '\(kind)'")
             }
         }
-        let managers = try database.query(
-            """
-            SELECT m.tenant, m.config::text AS config, coalesce(e.epoch, 0) AS epoch, e.ended_at IS NOT NULL AS ended,
-              e.fleet, coalesce(e.boot, 0) AS boot, coalesce(e.ack_seq, 0) AS ack_seq,
-              oms.rfc3339(coalesce(e.started_at, now())) AS since
-            FROM oms.manager m LEFT JOIN LATERAL (
-              SELECT * FROM oms.epoch WHERE tenant = m.tenant ORDER BY epoch DESC LIMIT 1) e ON true
-            """)
-        for row in managers.rows {
-            guard let tenant = row["tenant"].flatMap({ TenantID($0) }),
-                let since = row["since"].flatMap({ Timestamp($0) })
-            else { throw StoreError(description: "oms.manager has a row without tenant") }
-            snapshot.managers[tenant] = StoredManager(
-                epoch: Int(row.int("epoch") ?? 0), isEnded: row.bool("ended") == true, since: since,
-                fleet: row["fleet"].flatMap { NodeID($0) },
-                boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
-                config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
-        }
+        snapshot.managers = try managers(database)
         // A registry that begins explains anew: what the one before could not take back would stand for ever.
         try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
@@ -95,8 +78,37 @@ extension Store {
                                 + "with `oms plan`", status: 409))
                 }
             }
-            return .applied(try write(database, documents, by: client))
+            let applied = try write(database, documents, by: client)
+            let tenants = documents.compactMap { if case .tenant(let id, _) = $0 { id.text } else { nil } }
+            return .applied(applied, past: tenants.isEmpty ? [:] : try managers(database, of: tenants))
         }
+    }
+
+    /// - Parameter tenants: nil: of all.
+    private static func managers(
+        _ database: isolated PostgresConnection, of tenants: [String]? = nil
+    ) throws -> [TenantID: StoredManager] {
+        let result = try database.query(
+            """
+            SELECT m.tenant, m.config::text AS config, coalesce(e.epoch, 0) AS epoch, e.ended_at IS NOT NULL AS ended,
+              e.fleet, coalesce(e.boot, 0) AS boot, coalesce(e.ack_seq, 0) AS ack_seq,
+              oms.rfc3339(coalesce(e.started_at, now())) AS since
+            FROM oms.manager m LEFT JOIN LATERAL (
+              SELECT * FROM oms.epoch WHERE tenant = m.tenant ORDER BY epoch DESC LIMIT 1) e ON true
+            WHERE $1::json IS NULL OR m.tenant IN (SELECT json_array_elements_text($1::json))
+            """, [try tenants.map { try Rows.json($0) } ?? .null])
+        var managers: [TenantID: StoredManager] = [:]
+        for row in result.rows {
+            guard let tenant = row["tenant"].flatMap({ TenantID($0) }),
+                let since = row["since"].flatMap({ Timestamp($0) })
+            else { throw StoreError(description: "oms.manager has a row without tenant") }
+            managers[tenant] = StoredManager(
+                epoch: Int(row.int("epoch") ?? 0), isEnded: row.bool("ended") == true, since: since,
+                fleet: row["fleet"].flatMap { NodeID($0) },
+                boot: row.int("boot") ?? 0, ackSeq: Int(row.int("ack_seq") ?? 0),
+                config: try row["config"].map { try Rows.decode(WorkManagerConfig.self, $0) })
+        }
+        return managers
     }
 
     private static func write(

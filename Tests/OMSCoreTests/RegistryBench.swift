@@ -34,6 +34,8 @@ struct RegistryBench {
     /// What a gateway names when it seals.
     var left: [NodeID: [LeftJob]] = [:]
     var failingRecoveries = 0
+    /// Of tenants that were there before.
+    var past: [TenantID: StoredManager] = [:]
 
     mutating func feed(_ event: Registry.Event) {
         var events = [event]
@@ -115,7 +117,7 @@ struct RegistryBench {
                     case .tenant(let id, _):
                         AppliedDocument(kind: "Tenant", name: id.text, change: .created, version: 1)
                     }
-                })
+                }, past: past)
         case .savePlan: return .saved
         case .openEpoch(let tenant, let expected, _, _, _, _):
             if failingEpochs > 0 {

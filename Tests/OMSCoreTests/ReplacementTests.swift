@@ -218,6 +218,30 @@ struct ReplacementTests {
         #expect(bench.controls().isEmpty)
     }
 
+    @Test("a tenant that comes back after it was off-boarded goes on counting: its next epoch is a new one")
+    func comesBack() throws {
+        var bench = RegistryBench.active()
+        let config = try #require(bench.registry.tenants["men"]?.config)
+        _ = bench.command("offboard", ["tenant": "men"])
+        let drain = bench.controls()
+        let early = ClientRequest(
+            id: "e", client: "cli", method: "apply", params: ["documents": .array(RegistryBench.documents)])
+        bench.feed(.received(Message(.command, .request(early))))
+        #expect(bench.responses().last?.status == 409, "not while it is being off-boarded")
+        bench.acknowledge(drain[0], lastSeq: 0)
+        bench.pass(2_000)
+        #expect(bench.registry.tenants["men"] == nil)
+        bench.past = [
+            "men": StoredManager(
+                epoch: 1, isEnded: true, since: at(0).wall, fleet: "f1", boot: 1, ackSeq: 0, config: config)
+        ]
+        bench.sent = []
+        bench.apply()
+        bench.pass(2_000)
+        #expect(bench.controls().map(\.epoch) == [2])
+        #expect(bench.registry.tenants["men"]?.generation ?? 0 >= config.generation)
+    }
+
     @Test("suspending and off-boarding are final, a replacement is not; a sweep of a final drain keeps nothing")
     func final() throws {
         for (verb, isFinal) in [("offboard", true), ("suspend", true), ("replace", false)] {

@@ -1,4 +1,4 @@
-package import ArgumentParser
+import ArgumentParser
 
 /// A span of time as an operator writes it: `90s`, `5m`, `1h`, `500ms`. Always with its unit: a bare number would be
 /// seconds to one and minutes to the other.

@@ -49,6 +49,15 @@ extension Registry {
             }
             expected[key] = version
         }
+        for case .tenant(let tenant, _) in documents where tenants[tenant]?.operation?.kind == .offboard {
+            return respond(
+                request,
+                Problem(
+                    .conflict,
+                    "Tenant/\(tenant) is being off-boarded; declare it again when that has ended "
+                        + "(`oms get operations --tenant \(tenant)`), or stop it with `oms operation abort \(tenant)`",
+                    status: 409))
+        }
         waiting[store(.apply(documents, expecting: expected, by: request.client))] = request
     }
 

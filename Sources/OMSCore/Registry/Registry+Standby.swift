@@ -83,6 +83,7 @@ extension Registry {
         announce("tenant.removed", tenant, "tenant \(tenant) is removed; its history stays")
         tenants[tenant] = nil
         specs[tenant] = nil
+        versions["Tenant/\(tenant)"] = nil
         timers.set(.tenant(tenant), nil)
         timers.set(.operation(tenant), nil)
         for node in gateways.keys {

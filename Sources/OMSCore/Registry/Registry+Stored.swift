@@ -14,8 +14,8 @@ extension Registry {
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
-        case (.apply(let documents, _, _), .applied(let applied)):
-            take(documents, applied, at: now)
+        case (.apply(let documents, _, _), .applied(let applied, let past)):
+            take(documents, applied, past, at: now)
             if let client { respond(client, 200, applied) }
         case (.savePlan(let tenant, let config, let explanation), .saved):
             planSaved(tenant, config, explanation, at: now)
@@ -119,20 +119,7 @@ extension Registry {
         rollout = snapshot.rollout
         if rollout != nil { timers.set(.rollout, now.monotonic + Self.rolloutLookMilliseconds) }
         for tenant in specs.keys.sorted() {
-            var track = TenantTrack()
-            if let stored = snapshot.managers[tenant] {
-                track.epoch = stored.epoch
-                track.isEnded = stored.isEnded || stored.epoch == 0
-                track.since = stored.since
-                track.fleet = stored.fleet
-                track.boot = stored.boot
-                track.ackSeq = stored.ackSeq
-                track.handedSeq = stored.ackSeq
-                track.config = stored.config
-                // Presumed alive until heartbeats or its process say otherwise.
-                if !track.isEnded { track.phase = .active }
-                track.lastHeard = now.monotonic
-            }
+            let track = snapshot.managers[tenant].map { TenantTrack($0, at: now) } ?? TenantTrack()
             tenants[tenant] = track
             if track.epoch > 0 { publishEpoch(tenant) }
             if track.phase == .active { timers.set(.tenant(tenant), now.monotonic + beatOffset(tenant)) }
@@ -157,7 +144,9 @@ extension Registry {
         Int64(truncatingIfNeeded: (fnv1a128(tenant.text.utf8) >> 40) % UInt128(UInt64(heartbeatSeconds) * 1000))
     }
 
-    private mutating func take(_ documents: [Document], _ applied: [AppliedDocument], at now: Moment) {
+    private mutating func take(
+        _ documents: [Document], _ applied: [AppliedDocument], _ past: [TenantID: StoredManager], at now: Moment
+    ) {
         overridden = [:]
         for (document, result) in zip(documents, applied) {
             versions["\(result.kind)/\(result.name)"] = result.version
@@ -175,7 +164,7 @@ extension Registry {
             case .scenario(let id, let spec): scenarios[id] = spec
             case .tenant(let id, let spec):
                 specs[id] = spec
-                if tenants[id] == nil { tenants[id] = TenantTrack() }
+                if tenants[id] == nil { tenants[id] = past[id].map { TenantTrack($0, at: now) } ?? TenantTrack() }
             }
             if result.change != .unchanged {
                 announce(

@@ -47,7 +47,8 @@ package enum StoreRequest: Hashable, Sendable {
 
 package enum StoreReply: Hashable, Sendable {
     case loaded(Snapshot)
-    case applied([AppliedDocument])
+    /// With the past of the tenants among them that were there before: a name that comes back goes on counting.
+    case applied([AppliedDocument], past: [TenantID: StoredManager])
     case saved
     case opened(epoch: Int, since: Timestamp, WorkManagerResume)
     case openJobs([OpenJobRow])

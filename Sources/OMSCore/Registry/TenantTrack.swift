@@ -147,3 +147,20 @@ struct FleetTrack: Sendable {
     /// An operator wants it empty: no tenant is placed there, and those that are there move.
     var isDraining = false
 }
+
+extension TenantTrack {
+    /// What PostgreSQL knows of it.
+    init(_ stored: StoredManager, at now: Moment) {
+        epoch = stored.epoch
+        isEnded = stored.isEnded || stored.epoch == 0
+        since = stored.since
+        fleet = stored.fleet
+        boot = stored.boot
+        ackSeq = stored.ackSeq
+        handedSeq = stored.ackSeq
+        config = stored.config
+        // Presumed alive until heartbeats or its process say otherwise.
+        if !isEnded { phase = .active }
+        lastHeard = now.monotonic
+    }
+}

@@ -10,19 +10,28 @@ extension SimDatabase {
         snapshot.providers = providers
         snapshot.scenarios = scenarios.mapValues(\.0)
         snapshot.tenants = specs.mapValues(\.0)
-        for (tenant, manager) in managers {
-            let last = epochs[tenant]?.last
-            snapshot.managers[tenant] = StoredManager(
-                epoch: last?.epoch ?? 0, isEnded: last?.ended != nil, since: last?.started ?? now, fleet: last?.fleet,
-                boot: last?.boot ?? 0, ackSeq: last?.ackSeq ?? 0, config: manager.config)
-        }
+        for tenant in managers.keys { snapshot.managers[tenant] = stored(tenant) }
         snapshot.operations = openOperations
         snapshot.attachments = attachments
         snapshot.nodes = nodes.values.sorted { ($0.role.rawValue, $0.node) < ($1.role.rawValue, $1.node) }
         return snapshot
     }
 
-    mutating func apply(_ document: Document) -> AppliedDocument {
+    private func stored(_ tenant: TenantID) -> StoredManager? {
+        guard let manager = managers[tenant] else { return nil }
+        let last = epochs[tenant]?.last
+        return StoredManager(
+            epoch: last?.epoch ?? 0, isEnded: last?.ended != nil, since: last?.started ?? now, fleet: last?.fleet,
+            boot: last?.boot ?? 0, ackSeq: last?.ackSeq ?? 0, config: manager.config)
+    }
+
+    mutating func apply(_ documents: [Document]) -> StoreReply {
+        var past: [TenantID: StoredManager] = [:]
+        for case .tenant(let id, _) in documents { past[id] = stored(id) }
+        return .applied(documents.map { apply($0) }, past: past)
+    }
+
+    private mutating func apply(_ document: Document) -> AppliedDocument {
         switch document {
         case .provider(let id, let spec):
             let (change, version) = Self.upsert(&providers[id], spec)

@@ -99,7 +99,7 @@ struct SimDatabase {
     mutating func transact(_ request: StoreRequest) -> StoreReply {
         switch request {
         case .load: return .loaded(load())
-        case .apply(let documents, _, _): return .applied(documents.map { apply($0) })
+        case .apply(let documents, _, _): return apply(documents)
         case .savePlan(let tenant, let config, _):
             savePlan(tenant, config)
             return .saved

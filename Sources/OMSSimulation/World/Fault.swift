@@ -22,6 +22,8 @@ struct Fault {
         case wallStep(node: Int, milliseconds: Int64)
         case storm(loss: Double, doubling: Double, delay: SimTime, SimTime)
         case suspend(TenantID, SimTime)
+        /// And declared again.
+        case offboard(TenantID, SimTime)
         case reparameterise(ScenarioID)
         case respecify(ProviderID)
         case replace(TenantID, deadlineSeconds: Int)
@@ -57,6 +59,7 @@ struct Fault {
             case .storm(let loss, let doubling, let delay, let time):
                 "loss \(loss), doubling \(doubling), delays to \(seconds(delay)) for \(seconds(time))"
             case .suspend(let tenant, let time): "suspend \(tenant) for \(seconds(time))"
+            case .offboard(let tenant, let time): "off-board \(tenant), again there after \(seconds(time))"
             case .reparameterise(let scenario): "change \(scenario)"
             case .respecify(let provider): "change \(provider)"
             case .replace(let tenant, let deadline): "replace \(tenant) with \(deadline) s to drain"

@@ -93,7 +93,7 @@ enum Nemesis {
             return .storm(
                 loss: random.pick([0.05, 0.3, 0.6]), doubling: random.pick([0.05, 0.3]),
                 delay: random.pick([100, 3_000]) * SimClock.millisecond, time)
-        case 95..<97: return .suspend(tenant, time)
+        case 95..<97: return random.chance(0.4) ? .offboard(tenant, time) : .suspend(tenant, time)
         case 97..<98: return .reparameterise("main")
         case 98..<99: return .respecify(provider)
         case 99..<105: return .replace(tenant, deadlineSeconds: random.pick([0, 5, 30, 120]))

@@ -51,6 +51,9 @@ extension World {
         case .suspend(let tenant, let time):
             apply([setting.tenantDocument(tenant, suspended: true)])
             scheduler.add(.faultEnds(index), at: now + time)
+        case .offboard(let tenant, let time):
+            ask("offboard", ["tenant": .string(tenant.text)])
+            scheduler.add(.faultEnds(index), at: now + time)
         case .reparameterise(let scenario): apply([setting.scenarioDocument(scenario, variant: index)])
         case .respecify(let provider): apply([setting.providerDocument(provider, variant: index)])
         case .replace(let tenant, let seconds):
@@ -72,7 +75,8 @@ extension World {
         case .databaseFlaky: databaseState.flakiness = 0
         case .weather(let provider, _, _, _): providers[provider]?.weather = .calm
         case .storm: storm = now < setting.faultsEnd ? setting.background : Storm()
-        case .suspend(let tenant, _): apply([setting.tenantDocument(tenant, suspended: false)])
+        case .suspend(let tenant, _), .offboard(let tenant, _):
+            apply([setting.tenantDocument(tenant, suspended: false)])
         case .drainFleet(let fleet, _): ask("fleet.undrain", ["fleet": .string(fleet.text)])
         case .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls, .providerRestart,
             .ledgerFull,

@@ -38,6 +38,8 @@ extension World {
         else { return }
         trace.note(now, "operator", nil) { "answer \(response.status) \(response.error?.detail ?? "")" }
         guard response.status != 503 else { return }
+        // Declared again while it is being off-boarded: not yet.
+        if response.status == 409, first.method == "apply" { return }
         operatorDesk.open.removeFirst()
     }
 }

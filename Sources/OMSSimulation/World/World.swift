@@ -66,7 +66,7 @@ final class World {
             if options.mutants.contains(.providerForgetsStops) { provider.hasTombstones = false }
             providers[id] = provider
         }
-        for document in setting.documents { _ = database.apply(document) }
+        _ = database.apply(setting.documents)
         for (index, member) in setting.nodes.enumerated() {
             let node = Node(index: index, role: member.role, id: member.id)
             node.ledger.loses = Mutant.lossOfLedger(options.mutants)

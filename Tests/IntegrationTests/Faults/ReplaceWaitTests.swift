@@ -44,13 +44,21 @@ struct ReplaceWaitTests {
                 environment, ["offboard", "tenant-3", "--yes", "--wait", "--timeout", "25s"])
             #expect(removed.status == 0, "\(removed.errors)")
 
+            // Declared again: it goes on where it was, with a new epoch.
+            try await environment.apply(documents(world, ["tenant-3"]))
+            try await world.database.wait(
+                until: """
+                    SELECT epoch = 2 AND manager_state = 'active' AND last_answer > now() - interval '5 s'
+                    FROM report.tenant_status WHERE tenant = 'tenant-3'
+                    """, seconds: 30)
+
             for wrong in [["--wait", "--timeout", "5"], ["--wait", "--timeout", "0s"], ["--timeout", "5s"]] {
                 let refused = try await environment.tell(["replace", "tenant-1"] + wrong)
                 #expect(refused.status == 64 && refused.errors.contains("timeout"), "\(wrong): \(refused.errors)")
             }
             #expect(try await world.database.number(Self.epoch("tenant-1")) == 3, "nothing was begun by those")
             print("replace --wait: gave up after \(lateTook) ms of 1500, ended after \(inTimeTook) ms")
-            _ = try await world.checkStory(after: documents(world, ["tenant-1"], isOver: true))
+            _ = try await world.checkStory(after: documents(world, ["tenant-1", "tenant-3"], isOver: true))
         }
     }
 
