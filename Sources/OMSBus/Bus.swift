@@ -26,6 +26,7 @@ package actor Bus {
     private let boot: Int64
     private var counter = 0
     private var client: MQTTClient?
+    private var isLeaving = false
     private(set) package var unreadable = 0
     private(set) package var notSent = 0
 
@@ -74,6 +75,7 @@ package actor Bus {
     /// Sends what was accepted and a last message, then leaves.
     package func close(farewell: Message?) async {
         if let farewell { publish(farewell) }
+        isLeaving = true
         await client?.disconnect()
         client = nil
     }
@@ -103,9 +105,12 @@ package actor Bus {
             logger.notice("connected to the broker")
             handler(.connected)
         case .disconnected(let reason, let forgotten):
-            logger.warning(
-                "no connection to the broker, trying again",
-                metadata: [LoggingKeys.reason: "\(reason)", LoggingKeys.count: "\(forgotten)"])
+            // Who leaves does not try again, and has nothing to warn of unless something was not acknowledged.
+            if !isLeaving || forgotten > 0 {
+                logger.warning(
+                    isLeaving ? "left the broker" : "no connection to the broker, trying again",
+                    metadata: [LoggingKeys.reason: "\(reason)", LoggingKeys.count: "\(forgotten)"])
+            }
             handler(.disconnected)
         case .messages(let batch):
             for message in batch { decode(message) }
