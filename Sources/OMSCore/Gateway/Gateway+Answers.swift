@@ -145,6 +145,8 @@ extension Gateway {
                 put(job, at: now)
             } else if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
+            } else if mayBeForgotten(job, at: now) {
+                end(job, as: .lost, Self.forgotten, at: now)
             } else if job.request != nil {
                 // Absent now: the same id may be sent again. `maybeSent` stays, for the first request may come late, and
                 // at the deadline a stop keeps it out.
@@ -168,6 +170,20 @@ extension Gateway {
         }
     }
 
+    /// Nobody could ask for longer than the provider keeps what has ended: that it does not know the job says nothing.
+    private func mayBeForgotten(_ job: GatewayJob, at now: Moment) -> Bool {
+        guard job.maybeSent else { return false }
+        // Sent by an earlier process, or another gateway: not before it was due.
+        let age = job.firstSent.map { now.monotonic - $0 } ?? now.wall.milliseconds - job.id.time.milliseconds
+        let retention = doors[job.provider]?.report?.retentionSeconds ?? 86_400
+        return age >= Int64(retention) * 1000 - Self.retentionMarginMilliseconds
+    }
+
+    private static let retentionMarginMilliseconds: Int64 = 5_000
+    private static let forgotten = Problem(
+        .providerForgot,
+        "whether the provider took the job is not known: it did not answer for longer than it keeps ended jobs")
+
     private mutating func tookStop(_ id: JobID, _ answer: ProviderAnswer, at now: Moment) {
         guard var job = jobs[id] else { return }
         job.inFlight = nil
@@ -178,6 +194,8 @@ extension Gateway {
         case .absent, .gone:
             if job.acknowledged {
                 end(job, as: .lost, Problem(.providerForgot, "the provider does not know the job any more"), at: now)
+            } else if mayBeForgotten(job, at: now) {
+                end(job, as: .lost, Self.forgotten, at: now)
             } else if job.request?.deadline.map({ now.wall >= $0 }) == true {
                 end(
                     job, as: .expired, Problem(.deadline, "not accepted by its deadline; the provider never had it"),

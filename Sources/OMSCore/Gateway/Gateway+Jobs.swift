@@ -205,6 +205,7 @@ extension Gateway {
             doors[provider]?.submitted(isRetry: job.attempts > 0, at: now)
             job.attempts += 1
             job.inFlight = .submit
+            if job.firstSent == nil { job.firstSent = now.monotonic }
             job.next = nil
             put(job, at: now)
             doors[provider]?.occupied.insert(id)

@@ -20,6 +20,8 @@ struct GatewayJob: Sendable {
     var acknowledged = false
     /// A submit may have reached the provider without an answer.
     var maybeSent = false
+    /// When this process first sent it (monotonic).
+    var firstSent: Int64?
     var attempts = 0
     /// Its intent is in the ledger.
     var isRecorded = false

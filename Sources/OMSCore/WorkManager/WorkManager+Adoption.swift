@@ -23,8 +23,8 @@ extension WorkManager {
             if open.due > services[open.service]?.lastTick ?? Timestamp(milliseconds: .min) {
                 services[open.service, default: .init()].begun[open.due] = open.run
             }
-        } else if config.service(open.service)?.after.map({ services[$0]?.succeeded?.run }) == causes {
-            services[open.service, default: .init()].consumed = causes
+        } else {
+            services[open.service, default: .init()].caused.insert(open.run)
         }
     }
 

@@ -23,8 +23,11 @@ extension WorkManager {
             upstream.append(succeeded)
         }
         guard let due = upstream.map(\.due).max() else { return }
-        services[plan.id, default: .init()].consumed = upstream.map(\.run)
-        fire(plan, due: due, consumed: upstream.map(\.run), at: now)
+        let causes = upstream.map(\.run)
+        let run = runID(plan.id, due: due, consumed: causes)
+        services[plan.id, default: .init()].consumed = causes
+        if services[plan.id]?.caused.remove(run) != nil { return }
+        fire(plan, due: due, consumed: causes, at: now)
     }
 
     /// Somebody asks for a run now. It counts for overlap like any other, and never waits: who asked is told.

@@ -77,6 +77,9 @@ package struct WorkManager: Sendable {
         var spokeFor: Timestamp?
         /// Ticks after `lastTick` whose runs were found begun: they are accounted for as fired, not again and not as missed.
         var begun: [Timestamp: RunID] = [:]
+        /// Runs that upstream runs had caused before this Work Manager began: not begun again when those succeed, or are found
+        /// to have succeeded.
+        var caused: Set<RunID> = []
         /// The last runs that somebody asked for.
         var manual: [RunID] = []
     }
