@@ -112,6 +112,30 @@ struct AdoptionTests {
         #expect(begun.entries.compactMap(\.run).isEmpty)
     }
 
+    @Test("nor when its upstream run, which was found begun too, succeeds after it has ended")
+    func dependentFirst() throws {
+        let upstream = Fixture.plan("a", every: 3_600)
+        let plan = Fixture.plan("b", after: ["a"])
+        var (first, effects) = Fixture.manager(Fixture.config(upstream, plan))
+        let cause = try #require(effects.entries.compactMap(\.run).first)
+        let causing = try #require(effects.entries.compactMap(\.job).first)
+        effects = first.receive(.jobEvent("alpha", event(causing.id, .succeeded, at: at(100))), at: at(100))
+        let run = try #require(effects.entries.compactMap(\.run).first { $0.service == "b" })
+        let job = try #require(effects.entries.compactMap(\.job).first { $0.service == "b" })
+        // Nothing of both was recorded; the one that depends was swept meanwhile.
+        var swept = Self.open(plan, (run, [job]), known: 1, consumed: [cause.id])
+        swept.jobs[0].state = .failed
+        swept.jobs[0].retryable = false
+        let resume = Self.resume(Self.open(upstream, (cause, [causing]), known: 1), swept)
+        var (second, begun) = Fixture.manager(
+            Fixture.config(upstream, plan), epoch: 2, resume: resume, now: at(5_000))
+        #expect(begun.entries.compactMap(\.run).map(\.id) == [run.id], "it has ended")
+        begun = second.receive(
+            .jobEvent("alpha", event(causing.id, .succeeded, epoch: 2, at: at(5_100))), at: at(5_100))
+        #expect(begun.entries.compactMap(\.run).map(\.id) == [cause.id], "and is not begun again")
+        #expect(!begun.commands.contains { $0.command.command == .submit })
+    }
+
     @Test("a run that somebody asked for: its tick is noted, and the same question again has no second effect")
     func manual() throws {
         let plan = Fixture.plan("harvest", every: 3_600)

@@ -54,4 +54,40 @@ struct GatewayHonestyTests {
         bench.pass(70_000)
         #expect(bench.health.last?.status == .pass)
     }
+
+    /// Of a provider that keeps ended jobs for 120 s: its status is good, questions about jobs are `answered`.
+    private static func pass(
+        _ bench: inout GatewayBench, _ milliseconds: Int64, answered: (inout GatewayBench, ProviderCall) -> Void
+    ) {
+        var status = GatewayBench.status()
+        status.retentionSeconds = 120
+        let end = bench.now + milliseconds
+        while bench.now < end {
+            bench.now += 500
+            bench.feed(.wake)
+            let calls = bench.calls
+            bench.calls = []
+            for call in calls {
+                switch call.kind {
+                case .status: bench.answer(call, 200, .status(status))
+                case .job, .stop: answered(&bench, call)
+                case .submit: bench.fail(call, .maybeSent, .timeout)
+                default: bench.answer(call, 304, .empty)
+                }
+            }
+        }
+    }
+
+    @Test("what a provider does not know after it was silent longer than it keeps ended jobs: nobody can say")
+    func silentTooLong() throws {
+        for silence in [55_000, 130_000] as [Int64] {
+            var bench = GatewayBench()
+            bench.command(.submit, id, deadline: 50_000)
+            bench.fail(try bench.taken(), .maybeSent, .timeout)
+            Self.pass(&bench, silence) { $0.fail($1, .maybeSent, .timeout) }
+            #expect(bench.gateway.jobs[id]?.state == .unknown)
+            Self.pass(&bench, 100_000) { $0.answer($1, 404, .problem(Problem(.noSuchJob, "no"))) }
+            #expect(bench.gateway.jobs[id]?.state == (silence > 115_000 ? .lost : .expired))
+        }
+    }
 }
