@@ -102,6 +102,33 @@ struct SimulationFindingsTests {
         #expect(bench.gateway.doors["alpha"] != nil)
     }
 
+    @Test(
+        "so does one without providers, which could be given some while it was stopped; and it takes them again later")
+    func stoppedIdle() {
+        var gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, ledger: LedgerContents(), at: at(0))
+        _ = gateway.receive(.connected, at: at(0))
+        func attach(at time: Int64) {
+            _ = gateway.receive(
+                .received(
+                    Message(
+                        .gatewayControl("g1"),
+                        .gatewayControl(
+                            GatewayControl(
+                                id: "2", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
+                                version: 1)))), at: at(time))
+        }
+        // Stopped from 10 s to 70 s; this waited in the socket.
+        #expect(gateway.nextWake(at: at(0)) <= at(10_000).monotonic, "an idle one has something to do as well")
+        _ = gateway.receive(.wake, at: at(10_000))
+        attach(at: 70_000)
+        #expect(gateway.doors.isEmpty)
+        // The connection outlived it: what comes now is new.
+        for time in stride(from: 72_000, through: 84_000, by: 2_000) { attach(at: Int64(time)) }
+        #expect(gateway.doors.isEmpty)
+        attach(at: 86_000)
+        #expect(gateway.doors["alpha"] != nil)
+    }
+
     @Test("a gateway's absence counts only while the registry can hear: without the broker nobody is gone")
     func deafRegistry() throws {
         var bench = RegistryBench.active()

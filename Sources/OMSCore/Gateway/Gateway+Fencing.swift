@@ -200,6 +200,7 @@ extension Gateway {
     /// Without a connection this gateway cannot hear of a new epoch: it begins nothing, and after the hold time it gives
     /// its providers up, because the registry may give them to another gateway then.
     mutating func disconnected(at now: Moment) {
+        stopNoticed = nil
         if cutOffSince == nil { cutOffSince = now.monotonic }
     }
 
@@ -208,16 +209,26 @@ extension Gateway {
         giveUp()
     }
 
-    /// Providers are asked for their status every few seconds: with providers and without an event for the hold time, this
-    /// process was stopped. They may be another gateway's by now, whatever this one has not heard yet.
+    /// It says every few seconds that it is there: without an event for the hold time, this process was stopped. Its
+    /// providers may be another gateway's by now, and what it hears first may be as old as the stop, whatever it says.
     mutating func noticeStop(at now: Moment) {
         defer { lastHandled = now.monotonic }
-        guard let lastHandled, now.monotonic - lastHandled >= timing.holdMilliseconds, !doors.isEmpty else { return }
+        if let noticed = stopNoticed, now.monotonic - noticed >= Self.stopMemoryMilliseconds {
+            // The connection outlived the stop, and all that waited in it has been read.
+            stopNoticed = nil
+            cutOffSince = nil
+        }
+        guard let lastHandled, now.monotonic - lastHandled >= timing.holdMilliseconds,
+            !doors.isEmpty || nextAnnouncement < .max
+        else { return }
         giveUp()
-        // What waits in the socket is as old as that. The broker has ended the session meanwhile (it waits one and a half
-        // keep-alives), so a new connection comes, and the present state with it.
+        // The broker has ended the session meanwhile (it waits one and a half keep-alives), so a new connection comes, and
+        // the present state with it.
         cutOffSince = lastHandled
+        stopNoticed = now.monotonic
     }
+
+    private static let stopMemoryMilliseconds: Int64 = 15_000
 
     private mutating func giveUp() {
         for provider in doors.keys.sorted() {

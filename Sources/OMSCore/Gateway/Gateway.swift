@@ -61,6 +61,8 @@ package struct Gateway: Sendable {
     var sweeps: [TenantID: SweepTrack] = [:]
     /// Since when the broker cannot be reached (monotonic).
     var cutOffSince: Int64?
+    /// This process found that it had been stopped, and has heard nothing of its connection since (monotonic).
+    var stopNoticed: Int64?
     var calls: [Int: ProviderCall] = [:]
     var nextCall = 1
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
@@ -118,6 +120,7 @@ package struct Gateway: Sendable {
         switch event {
         case .connected:
             cutOffSince = nil
+            stopNoticed = nil
             announcements = 0
             announce(at: now)
         case .disconnected: disconnected(at: now)

@@ -17,6 +17,8 @@ struct Checker {
     /// Per gateway and provider: since when it has it, and its last submit.
     private var doors: [GateKey: (since: SimTime, submit: SimTime)] = [:]
     private var executions: [ExecutionKey: Int] = [:]
+    /// Jobs that a provider executed, forgot, and executed again, because a submit came late.
+    var forgotten: Set<JobID> = []
     /// Jobs that were executed: the provider's memory that knew them last, and the epoch that asked.
     var executed: [JobID: (memory: Int, epoch: Int, at: SimTime)] = [:]
     private(set) var contradictions = 0
@@ -138,6 +140,7 @@ struct Checker {
     }
 
     mutating func executed(_ execution: SimProvider.Execution, at provider: ProviderID) {
+        if let before = executed[execution.job], before.memory != execution.memory { forgotten.insert(execution.job) }
         executed[execution.job] = (execution.memory, execution.epoch, execution.at)
         let key = ExecutionKey(job: execution.job, provider: provider, memory: execution.memory)
         executions[key, default: 0] += 1

@@ -74,7 +74,10 @@ extension World {
                 if checker.executed[id] == nil {
                     checker.violated(.untrueEnd, at: now, "job \(id) succeeded and was never executed")
                 }
-                if provider.hasSucceeded(id) == false {
+                // In the memory in which it was executed: a submit that came after that was forgotten made another job.
+                if provider.hasSucceeded(id) == false, checker.executed[id]?.memory == provider.memory,
+                    !checker.forgotten.contains(id)
+                {
                     checker.violated(.untrueEnd, at: now, "job \(id) succeeded here and not at \(provider.id)")
                 }
             default: break
