@@ -55,6 +55,10 @@ extension World {
             for (id, job) in providers[provider]?.jobs ?? [:]
             where job.request.tenant == tenant && job.epoch < epoch && !job.state.isTerminal {
                 if database.jobs[id] != nil || receipts.contains(where: { $0.jobs[id] != nil }) { continue }
+                // Who sent it may be away; it names it when it comes back (docs/replacement.md).
+                guard nodes.contains(where: { $0.role == .gateway && mayAct($0) && $0.ledger.knows(id) }) else {
+                    continue
+                }
                 checker.violated(
                     .unaccounted, at: now,
                     "epoch \(epoch) of \(tenant) begins, and \(provider) has job \(id) of epoch \(job.epoch) "

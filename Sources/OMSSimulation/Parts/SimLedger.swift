@@ -12,6 +12,8 @@ struct SimLedger {
     var loses: (LedgerEntry) -> Bool = { _ in false }
     var forgetsEnded = false
 
+    func knows(_ job: JobID) -> Bool { jobs[job] != nil }
+
     mutating func apply(_ entries: [LedgerEntry]) {
         for entry in entries where !loses(entry) {
             switch entry {
