@@ -76,6 +76,24 @@ struct RecoveryTests {
         #expect(recoveries(bench).map(\.jobs.count) == [2])
     }
 
+    @Test("a list that came again after it was settled does not stand for a part of the next one that is lost")
+    func cameAgain() {
+        var bench = killed { $0.left = ["g1": [left(1), left(2)]] }
+        #expect(bench.registry.tenants["men"]?.epoch == 2)
+        bench.obedientGateways = [:]
+        bench.requests = []
+        bench.feed(.received(bench.sealAck("g1", epoch: 2, listed: 2, left: [left(1), left(2)])))
+        #expect(bench.registry.gateways["g1"]?.left["men"] == nil)
+        bench.presence(.fleetPresence("f1"), boot: 3)
+        bench.pass(300)
+        var newer = left(3)
+        newer.epoch = 2
+        bench.feed(.received(bench.sealAck("g1", epoch: 3, listed: 2, left: [newer])))
+        bench.pass(300)
+        #expect(recoveries(bench).isEmpty, "one of two is missing")
+        #expect(!bench.requests.contains { if case .openEpoch = $0 { true } else { false } })
+    }
+
     @Test("an answer without the list, from a gateway that has not heard of it, does not count")
     func unlisted() {
         var bench = killed { $0.obedientGateways = [:] }

@@ -97,7 +97,10 @@ extension Registry {
 
     mutating func sealed(_ node: NodeID, _ ack: GatewayAck, at now: Moment) {
         guard let boot = gateways[node]?.presence.boot, boot == ack.boot else { return }
-        for job in ack.left ?? [] { gateways[node]?.left[job.tenant, default: [:]][job.job] = job }
+        // What came again after it was settled must not stand for a part of the next list that is lost.
+        for job in ack.left ?? [] where job.epoch >= gateways[node]?.listed[job.tenant] ?? 0 {
+            gateways[node]?.left[job.tenant, default: [:]][job.job] = job
+        }
         var toWrite: [Seal] = []
         for seal in ack.sealed ?? [] {
             switch judge(seal, of: node) {
@@ -117,6 +120,7 @@ extension Registry {
     mutating func counts(_ seal: Seal, of node: NodeID, at now: Moment) {
         let before = gateways[node]?.sealed[seal.tenant] ?? 0
         gateways[node]?.sealed[seal.tenant] = max(seal.epoch, before)
+        gateways[node]?.left[seal.tenant] = nil
         if let wanted = gateways[node]?.wanted[seal.tenant], seal.epoch >= wanted {
             gateways[node]?.wanted[seal.tenant] = nil
         }
