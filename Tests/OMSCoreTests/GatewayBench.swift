@@ -16,14 +16,7 @@ struct GatewayBench {
 
     init(maxRunning: Int = 8, ledger: LedgerContents = LedgerContents()) {
         gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, ledger: ledger, at: at(0))
-        feed(
-            .received(
-                Message(
-                    .gatewayControl("g1"),
-                    .gatewayControl(
-                        GatewayControl(
-                            id: "1", command: .attach, provider: "alpha",
-                            spec: ProviderSpec(baseURL: "http://sp", maxRunning: maxRunning), version: 1)))))
+        feed(Self.attach("alpha", maxRunning: maxRunning))
         for call in calls {
             switch call.kind {
             case .status: answer(call, 200, .status(Self.status()))
@@ -32,6 +25,16 @@ struct GatewayBench {
             }
         }
         calls = []
+    }
+
+    static func attach(_ provider: ProviderID = "alpha", maxRunning: Int? = nil, moved: Bool? = nil) -> Gateway.Event {
+        .received(
+            Message(
+                .gatewayControl("g1"),
+                .gatewayControl(
+                    GatewayControl(
+                        id: "1", command: .attach, provider: provider,
+                        spec: ProviderSpec(baseURL: "http://sp", maxRunning: maxRunning), version: 1, moved: moved))))
     }
 
     static func status(startedAt: Int64 = 0) -> ProviderStatus {

@@ -107,14 +107,7 @@ struct SealListTests {
     func moved() {
         for moved in [true, false] {
             var bench = GatewayBench()
-            bench.feed(
-                .received(
-                    Message(
-                        .gatewayControl("g1"),
-                        .gatewayControl(
-                            GatewayControl(
-                                id: "2", command: .attach, provider: "beta", spec: ProviderSpec(baseURL: "http://b"),
-                                version: 1, moved: moved ? true : nil)))))
+            bench.feed(GatewayBench.attach("beta", moved: moved ? true : nil))
             bench.feed(
                 .received(
                     Message(

@@ -85,20 +85,10 @@ struct SimulationFindingsTests {
         bench.now = 70_000
         bench.feed(.wake)
         #expect(bench.gateway.doors.isEmpty)
-        func attach() {
-            bench.feed(
-                .received(
-                    Message(
-                        .gatewayControl("g1"),
-                        .gatewayControl(
-                            GatewayControl(
-                                id: "2", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
-                                version: 1)))))
-        }
-        attach()
+        bench.feed(GatewayBench.attach())
         #expect(bench.gateway.doors.isEmpty, "what waited in the socket is as old as the stop")
         bench.feed(.connected)
-        attach()
+        bench.feed(GatewayBench.attach())
         #expect(bench.gateway.doors["alpha"] != nil)
     }
 
@@ -107,16 +97,7 @@ struct SimulationFindingsTests {
     func stoppedIdle() {
         var gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, ledger: LedgerContents(), at: at(0))
         _ = gateway.receive(.connected, at: at(0))
-        func attach(at time: Int64) {
-            _ = gateway.receive(
-                .received(
-                    Message(
-                        .gatewayControl("g1"),
-                        .gatewayControl(
-                            GatewayControl(
-                                id: "2", command: .attach, provider: "alpha", spec: ProviderSpec(baseURL: "http://sp"),
-                                version: 1)))), at: at(time))
-        }
+        func attach(at time: Int64) { _ = gateway.receive(GatewayBench.attach(), at: at(time)) }
         // Stopped from 10 s to 70 s; this waited in the socket.
         #expect(gateway.nextWake(at: at(0)) <= at(10_000).monotonic, "an idle one has something to do as well")
         _ = gateway.receive(.wake, at: at(10_000))

@@ -14,22 +14,8 @@ struct HalfOpenDatabaseTests {
 
     @Test("the standby takes over when PostgreSQL has ended the silent session; the stale one gives no orders")
     func frozen() async throws {
-        let proxy = FaultProxy()
-        let arguments = ["--pg-session-seconds", "\(Self.session)"]
-        try await SmallWorld.with(
-            registries: 2, providers: 2,
-            { options in
-                for name in ["oms-registry", "oms-registry-2"] { options.extraArguments[name] = arguments }
-            },
-            beforeServices: { environment in
-                let link = try proxy.link("database", to: environment.postgresPort)
-                environment.lead("oms-registry", over: DevEnvironment.Detour(postgres: link))
-            }
-        ) { world in
+        try await withTwoRegistries { world, proxy, recorder in
             let environment = world.environment
-            let recorder = await BusRecorder.start(environment.bus(.monitor))
-            try await environment.apply(SmallWorld.flow(tenants, world))
-            try await world.database.wait(until: "(\(SmallWorld.succeeding)) >= 6")
             #expect(try await holder(world) == "oms-registry registry-1")
 
             // 1. The active one's link freezes, both ways and without a word to either side.
@@ -63,28 +49,13 @@ struct HalfOpenDatabaseTests {
             print(
                 "half-open database, session of \(Self.session) s: the standby was active \(byLink) ms after the link "
                     + "froze, \(byStop) ms after SIGSTOP; \(counts)")
-            await recorder.stop()
         }
     }
 
     @Test("the stale one gets the lock again after another was active and died: it knows what happened meanwhile")
     func activeAgain() async throws {
-        let proxy = FaultProxy()
-        let arguments = ["--pg-session-seconds", "\(Self.session)"]
-        try await SmallWorld.with(
-            registries: 2, providers: 2,
-            { options in
-                for name in ["oms-registry", "oms-registry-2"] { options.extraArguments[name] = arguments }
-            },
-            beforeServices: { environment in
-                let link = try proxy.link("database", to: environment.postgresPort)
-                environment.lead("oms-registry", over: DevEnvironment.Detour(postgres: link))
-            }
-        ) { world in
+        try await withTwoRegistries { world, proxy, recorder in
             let environment = world.environment
-            let recorder = await BusRecorder.start(environment.bus(.monitor))
-            try await environment.apply(SmallWorld.flow(tenants, world))
-            try await world.database.wait(until: "(\(SmallWorld.succeeding)) >= 6")
             proxy.set("database", .stall(toServer: true, toClient: true))
             _ = try await takeover(by: "registry-2", world)
             for tenant in tenants { try await environment.insist(["replace", tenant, "--wait"]) }
@@ -103,6 +74,29 @@ struct HalfOpenDatabaseTests {
             #expect(recorder.found.violations == [])
             _ = try await world.checkStory(after: SmallWorld.flow(tenants, world, isOver: true))
             #expect(try await world.database.number("SELECT max(epoch) FROM report.tenant_status") == 3)
+        }
+    }
+
+    /// Work flows; the first registry's link to PostgreSQL leads over the proxy.
+    private func withTwoRegistries(
+        _ body: (SmallWorld, FaultProxy, BusRecorder) async throws -> Void
+    ) async throws {
+        let proxy = FaultProxy()
+        let arguments = ["--pg-session-seconds", "\(Self.session)"]
+        try await SmallWorld.with(
+            registries: 2, providers: 2,
+            { options in
+                for name in ["oms-registry", "oms-registry-2"] { options.extraArguments[name] = arguments }
+            },
+            beforeServices: { environment in
+                let link = try proxy.link("database", to: environment.postgresPort)
+                environment.lead("oms-registry", over: DevEnvironment.Detour(postgres: link))
+            }
+        ) { world in
+            let recorder = await BusRecorder.start(world.environment.bus(.monitor))
+            try await world.environment.apply(SmallWorld.flow(tenants, world))
+            try await world.database.wait(until: "(\(SmallWorld.succeeding)) >= 6")
+            try await body(world, proxy, recorder)
             await recorder.stop()
         }
     }
