@@ -65,6 +65,7 @@ extension World {
                 // A stop that the provider did not carry out, because the job came after it. What an earlier epoch
                 // asked for and could not record, its successor stops before it asks: the row speaks of its own asking.
                 if let execution = checker.executed[id], execution.memory == provider.memory,
+                    !provider.forgottenStops.contains(id),
                     execution.epoch == job.epoch, let state = provider.jobs[id]?.state, state != .stopped
                 {
                     checker.violated(

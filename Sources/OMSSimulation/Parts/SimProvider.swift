@@ -39,6 +39,8 @@ struct SimProvider {
     private var open: [JobID] = []
     private var purged: Set<JobID> = []
     private var tombstones: Set<JobID> = []
+    /// Stops of absent jobs that it had confirmed and has forgotten: a submit that comes after that is carried out.
+    private(set) var forgottenStops: Set<JobID> = []
     private var epochs: [TenantID: Int] = [:]
     private(set) var memory = 0
     private(set) var startedAt: SimTime = 0
@@ -62,6 +64,7 @@ struct SimProvider {
         advance(to: now)
         startedAt = now
         guard forgetting else { return }
+        forgottenStops.formUnion(tombstones)
         jobs = [:]
         open = []
         purged = []
