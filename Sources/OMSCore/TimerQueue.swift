@@ -12,6 +12,8 @@ package struct TimerQueue<Key: Hashable & Comparable & Sendable>: Sendable {
 
     package var count: Int { current.count }
 
+    package subscript(key: Key) -> Int64? { current[key] }
+
     package mutating func set(_ key: Key, _ at: Int64?) {
         guard current[key] != at else { return }
         current[key] = at

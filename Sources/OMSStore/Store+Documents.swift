@@ -78,7 +78,7 @@ extension Store {
                                 + "with `oms plan`", status: 409))
                 }
             }
-            let applied = try write(database, documents, by: client)
+            let applied = try write(database, documents, by: client.text)
             let tenants = documents.compactMap { if case .tenant(let id, _) = $0 { id.text } else { nil } }
             return .applied(applied, past: tenants.isEmpty ? [:] : try managers(database, of: tenants))
         }
@@ -111,8 +111,8 @@ extension Store {
         return managers
     }
 
-    private static func write(
-        _ database: isolated PostgresConnection, _ documents: [Document], by client: NodeID
+    static func write(
+        _ database: isolated PostgresConnection, _ documents: [Document], by client: String
     ) throws -> [AppliedDocument] {
         try documents.map { document in
             let (kind, name, spec) = try document.parts()
@@ -126,12 +126,9 @@ extension Store {
                   SET version = d.version + 1, spec = EXCLUDED.spec, changed_at = now(), changed_by = EXCLUDED.changed_by
                   WHERE d.spec <> EXCLUDED.spec
                 RETURNING version
-                """, [.text(kind), .text(name), spec, .text(client.text)])
+                """, [.text(kind), .text(name), spec, .text(client)])
             guard let version = written.rows.first?.int("version") else {
-                let known = try database.query(
-                    "SELECT version FROM oms.document WHERE kind = $1 AND name = $2", [.text(kind), .text(name)])
-                return AppliedDocument(
-                    kind: kind, name: name, change: .unchanged, version: Int(known.rows.first?.int("version") ?? 0))
+                return try unchanged(database, kind: kind, name: name)
             }
             // 2. Keep every version, with who made it.
             try database.query(
@@ -142,6 +139,15 @@ extension Store {
             return AppliedDocument(
                 kind: kind, name: name, change: version == 1 ? .created : .changed, version: Int(version))
         }
+    }
+
+    static func unchanged(
+        _ database: isolated PostgresConnection, kind: String, name: String
+    ) throws -> AppliedDocument {
+        let known = try database.query(
+            "SELECT version FROM oms.document WHERE kind = $1 AND name = $2", [.text(kind), .text(name)])
+        return AppliedDocument(
+            kind: kind, name: name, change: .unchanged, version: Int(known.rows.first?.int("version") ?? 0))
     }
 
     static func savePlan(

@@ -183,15 +183,9 @@ package actor Store {
                     try {
                         try Self.drainFleet(database, fleet, isDraining, by: client); return .saved
                     }()
-                case .saveRollout(let rollout):
-                    try {
-                        try Self.save(database, rollout); return .saved
-                    }()
+                case .saveRollout(let rollout): try Self.save(database, rollout)
                 case .rolloutFigures(_, let tenants, let since):
-                    try {
-                        let figures = try Self.figures(database, tenants, since: since)
-                        return .figures(failed: figures.failed, finished: figures.finished)
-                    }()
+                    .figures(try Self.figures(database, tenants, since: since))
                 case .prove:
                     try {
                         try database.query("SELECT 1"); return .saved

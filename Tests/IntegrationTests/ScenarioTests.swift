@@ -74,6 +74,7 @@ struct ScenarioTests {
             let text = try String(contentsOfFile: file, encoding: .utf8)
             let parts = text.split(separator: "\n---\n").map(String.init)
             let scenario = try #require(parts.first { $0.contains("name: open-bandit\n") })
+            let rollouts = "SELECT phase, wave, reason, wave_started FROM report.rollout ORDER BY started_at"
             func start(_ scenario: String) async throws -> Finished {
                 let path = folder.appending(path: "rollout.yaml").path
                 try scenario.write(toFile: path, atomically: true, encoding: .utf8)
@@ -83,14 +84,16 @@ struct ScenarioTests {
             }
             let good = try await start(scenario.replacing("timeout_s: 30", with: "timeout_s: 29"))
             #expect(good.status == 0, "\(good.errors)")
-            try await database.wait(until: "SELECT count(*) = 1 FROM report.rollout WHERE phase = 'done'")
+            try await database.wait(
+                until: "SELECT count(*) = 1 FROM report.rollout WHERE phase = 'done'", showing: rollouts)
             try await database.wait(
                 until: "SELECT max(version) = 2 FROM report.audit WHERE kind = 'Scenario' AND name = 'open-bandit'")
             let bad = try await start(
                 scenario.replacing("timeout_s: 30", with: "timeout_s: 29")
                     .replacing("-bts.csv.gz", with: "-missing.csv.gz"))
             #expect(bad.status == 0, "\(bad.errors)")
-            try await database.wait(until: "SELECT count(*) = 1 FROM report.rollout WHERE phase = 'aborted'")
+            try await database.wait(
+                until: "SELECT count(*) = 1 FROM report.rollout WHERE phase = 'aborted'", showing: rollouts)
             let listed = try await oms("get", "rollouts", environment: variables)
             #expect(listed.output.contains("runs failed"), "\(listed.output)\(listed.errors)")
             // Back to what was good.

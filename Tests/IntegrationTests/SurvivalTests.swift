@@ -137,11 +137,13 @@ struct Database {
     }
 
     /// Waits inside PostgreSQL, so that the test neither sleeps nor spins.
-    func wait(until condition: String, seconds: Int = 60) async throws {
+    /// - Parameter showing: what to ask and tell if it does not come.
+    func wait(until condition: String, seconds: Int = 60, showing question: String? = nil) async throws {
         let deadline = MonotonicClock.milliseconds + Int64(seconds) * 1000
         while try await connection.query("SELECT (\(condition))::int AS ok").rows.first?[0] != "1" {
             guard MonotonicClock.milliseconds < deadline else {
-                Issue.record("not within \(seconds) s: \(condition)")
+                let rows = question == nil ? [] : try await connection.query(question ?? "").rows.map { "\($0)" }
+                Issue.record("not within \(seconds) s: \(condition) \(rows.joined(separator: "; "))")
                 throw DevError("not within \(seconds) s: \(condition)")
             }
             try await connection.query("SELECT pg_sleep(0.05)")

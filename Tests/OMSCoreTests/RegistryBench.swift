@@ -30,7 +30,10 @@ struct RegistryBench {
     var sweptAs: JobState? = .stopped
     var openJobs: [OpenJobRow] = []
     var auditAnswer: AuditedJobs?
-    var runFigures = (failed: 0, finished: 0)
+    var runFigures: [RunFigures] = []
+    /// How the roll-out stands in the database, if it is not as the registry thinks.
+    var storedRollout: Rollout?
+    var holdsPlans = false
     /// What a gateway names when it seals.
     var left: [NodeID: [LeftJob]] = [:]
     var failingRecoveries = 0
@@ -63,6 +66,8 @@ struct RegistryBench {
                     if holdsAll {
                         held.append((ticket, request))
                     } else if case .commit = request, holdsCommits {
+                        held.append((ticket, request))
+                    } else if case .savePlan = request, holdsPlans {
                         held.append((ticket, request))
                     } else if case .openEpoch = request, holdsEpochs {
                         held.append((ticket, request))
@@ -129,10 +134,15 @@ struct RegistryBench {
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
         case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .assign,
-            .prove,
-            .saveRollout:
+            .prove:
             return .saved
-        case .rolloutFigures: return .figures(failed: runFigures.failed, finished: runFigures.finished)
+        case .saveRollout(let rollout):
+            let stored = storedRollout ?? rollout
+            return .rollout(
+                stored,
+                stored.phase == .done
+                    ? AppliedDocument(kind: "Scenario", name: stored.scenario.text, change: .changed, version: 2) : nil)
+        case .rolloutFigures: return .figures(runFigures)
         case .openJobs: return .openJobs(openJobs)
         case .audit(let tenants):
             return .audited(
@@ -159,6 +169,7 @@ struct RegistryBench {
     /// Answers what was held back.
     mutating func release() {
         (holdsCommits, holdsEpochs, holdsOperations, holdsObservations) = (false, false, false, false)
+        holdsPlans = false
         let late = held
         held = []
         for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }

@@ -3,20 +3,21 @@ import OMSDev
 import OMSModel
 import OMSProtocol
 
-/// `oms rollout start|abort`: a scenario's change in waves.
+/// `oms rollout start|abort|promote`: a scenario's change in waves.
 struct RolloutCommand: AsyncParsableCommand {
-    enum Verb: String, ExpressibleByArgument, CaseIterable { case start, abort }
+    enum Verb: String, ExpressibleByArgument, CaseIterable { case start, abort, promote }
 
     static let configuration = CommandConfiguration(
         commandName: "rollout",
         abstract: "Brings a changed scenario to the tenants in waves, and takes it back when their results get worse.",
         discussion: """
             A wave is a share of the tenants that have the scenario in force. After --soak seconds and --min-runs ended runs \
-            the next wave follows, if at most --abort-percent of the runs failed; else all tenants go back to the old scenario. \
-            When the last wave has kept its results the scenario is applied. 'oms get rollouts' shows how far it is.
+            the next wave follows, if at most --abort-percent of the runs failed, over all and of each service; else all tenants \
+            go back to the old scenario. When the last wave has kept its results the scenario is applied. 'oms get rollouts' \
+            shows how far it is and what it waits for; 'abort' takes it back, 'promote' begins the next wave at once.
             """)
 
-    @Argument(help: "start or abort.")
+    @Argument(help: "start, abort or promote.")
     var verb: Verb
     @Option(name: [.customShort("f"), .customLong("file")], help: "With start: a file with one Scenario.")
     var file: String?
@@ -26,8 +27,12 @@ struct RolloutCommand: AsyncParsableCommand {
     var soak = 300
     @Option(help: "So many percent of failed runs take the change back.")
     var abortPercent = 10
-    @Option(help: "So many runs must have ended in a wave before it is judged.")
+    @Option(
+        help: "So many runs must have ended in a wave before it is judged, and so many of a service before that one is."
+    )
     var minRuns = 1
+    @Option(help: "Seconds after which a wave that has not shown enough is taken back.")
+    var deadline = 86_400
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
@@ -40,14 +45,21 @@ struct RolloutCommand: AsyncParsableCommand {
     func run() async throws {
         let endpoint = try connection.endpoint()
         guard verb == .start, let file else {
-            _ = try await OperatorClient.with(endpoint) { try await $0.command("rollout.abort", [:]) }
-            return print("the roll-out is taken back")
+            let answer = try await OperatorClient.with(endpoint) {
+                try await $0.command("rollout.\(verb.rawValue)", [:])
+            }
+            switch answer["phase"]?.stringValue {
+            case "aborted": return print("the roll-out is taken back")
+            case "done": return print("the change is what the scenario is now")
+            default: return print("wave \(answer["wave"]?.intValue ?? 0) has begun")
+            }
         }
         let documents = try DeclaredDocuments(paths: [file], variables: Executables.environment)
         let params: [String: JSONValue] = [
             "documents": .array(documents.values),
             "waves": .array(waves.split(separator: ",").map { .int(Int64($0) ?? 0) }), "soak_s": .int(Int64(soak)),
             "abort_percent": .int(Int64(abortPercent)), "min_runs": .int(Int64(minRuns)),
+            "deadline_s": .int(Int64(deadline)),
         ]
         do {
             let answer = try await OperatorClient.with(endpoint) { try await $0.command("rollout", params) }

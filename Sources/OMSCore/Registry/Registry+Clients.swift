@@ -58,6 +58,15 @@ extension Registry {
                         + "(`oms get operations --tenant \(tenant)`), or stop it with `oms operation abort \(tenant)`",
                     status: 409))
         }
+        for case .scenario(let id, let spec) in documents where rollout?.scenario == id && scenarios[id] != spec {
+            return respond(
+                request,
+                Problem(
+                    .conflict,
+                    "Scenario/\(id) is being rolled out; apply the change when that has ended (`oms get rollouts`), or take it "
+                        + "back with `oms rollout abort`",
+                    status: 409))
+        }
         waiting[store(.apply(documents, expecting: expected, by: request.client))] = request
     }
 

@@ -21,6 +21,7 @@ extension Registry {
             planSaved(tenant, config, explanation, at: now)
         case (.savePlan(let tenant, _, _), _):
             tenants[tenant]?.isSavingPlan = false
+            tenants[tenant]?.isPlanOld = false
             timers.set(.plan, now.monotonic + 1_000)
         case (.openEpoch(let tenant, _, let fleet, let boot, _, _), .opened(let epoch, let since, let resume)):
             guard tenants[tenant]?.phase == .opening else { return }
@@ -57,15 +58,15 @@ extension Registry {
             fleetDrained(fleet, isDraining, at: now)
             if let client { respond(client, 200, []) }
         case (.drainFleet, .failed(let problem)): if let client { respond(client, problem) }
-        case (.saveRollout(let rollout), .saved):
-            rolloutSaved(rollout, at: now)
-            if let client { respond(client, rollout) }
+        case (.saveRollout(let sent), .rollout(let stored, let applied)):
+            rolloutSaved(stored, applied, at: now)
+            if let client { respond(client, sent, stored) }
         case (.saveRollout, .failed(let problem)):
             // A wave or an end that was not stored is decided again by the next look.
+            rolloutWork.isUnderWay = false
             if let client { respond(client, problem) }
-        case (.rolloutFigures(let id, _, _), .figures(let failed, let finished)):
-            judge(id, failed: failed, finished: finished, at: now)
-        case (.rolloutFigures, _): break
+        case (.rolloutFigures(let id, _, _), .figures(let services)): judge(id, services, at: now)
+        case (.rolloutFigures, _): rolloutWork.isUnderWay = false
         case (.prove, .saved): timers.set(.prove, proof.askedAt + sessionMilliseconds / 3)
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
@@ -117,6 +118,7 @@ extension Registry {
         overridden = [:]
         versions = snapshot.versions
         rollout = snapshot.rollout
+        rolloutWork = RolloutWork()
         if rollout != nil { timers.set(.rollout, now.monotonic + Self.rolloutLookMilliseconds) }
         for tenant in specs.keys.sorted() {
             let track = snapshot.managers[tenant].map { TenantTrack($0, at: now) } ?? TenantTrack()

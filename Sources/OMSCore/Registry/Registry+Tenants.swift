@@ -23,7 +23,11 @@ extension Registry {
     }
 
     private mutating func plan(_ tenant: TenantID, _ views: ProviderViews, at now: Moment) {
-        guard let spec = specs[tenant], let track = tenants[tenant], !track.isSavingPlan else { return }
+        guard let spec = specs[tenant], let track = tenants[tenant] else { return }
+        guard !track.isSavingPlan else {
+            tenants[tenant]?.isPlanOld = true
+            return
+        }
         switch Planner.plan(
             tenant, spec, scenarios: scenarios(of: tenant), providers: views, previous: track.config, now: now.wall)
         {
@@ -34,10 +38,12 @@ extension Registry {
         case .plan(var config, let explanation):
             config.generation = track.generation
             if config == track.config {
+                noteRollout(tenant, config)
                 if track.reason?.code == "no-scenario" || track.reason?.code == "suspended" { clearReason(tenant) }
                 return
             }
             config.generation = track.generation + 1
+            noteRollout(tenant, config)
             tenants[tenant]?.isSavingPlan = true
             let change = PlanChange(from: track.config, to: config)
             store(
@@ -51,6 +57,10 @@ extension Registry {
         _ tenant: TenantID, _ config: WorkManagerConfig, _ explanation: String, at now: Moment
     ) {
         tenants[tenant]?.isSavingPlan = false
+        if tenants[tenant]?.isPlanOld == true {
+            tenants[tenant]?.isPlanOld = false
+            replanSoon(at: now)
+        }
         let change = PlanChange(from: tenants[tenant]?.config, to: config)
         if change.needsReplacement { tenants[tenant]?.replacementReason = change.replacementReason }
         tenants[tenant]?.config = config

@@ -43,6 +43,7 @@ package struct Registry: Sendable {
     var overridden: [TenantID: [ScenarioID: ScenarioSpec]] = [:]
     /// The one that is under way.
     var rollout: Rollout?
+    var rolloutWork = RolloutWork()
     /// `Tenant/men` -> version, for optimistic changes.
     var versions: [String: Int] = [:]
     var specs: [TenantID: TenantSpec] = [:]
@@ -327,7 +328,8 @@ package struct Registry: Sendable {
     }
 
     mutating func replanSoon(at now: Moment) {
-        // Changes come in bursts; one plan for all of them.
-        timers.set(.plan, max(planFrom == .max ? now.monotonic + 60_000 : planFrom, now.monotonic + 50))
+        // Changes come in bursts; one plan for all of them, and none of them puts it off.
+        let at = max(planFrom == .max ? now.monotonic + 60_000 : planFrom, now.monotonic + 50)
+        timers.set(.plan, min(timers[.plan] ?? .max, at))
     }
 }

@@ -32,9 +32,10 @@ package enum StoreRequest: Hashable, Sendable {
     case drainFleet(NodeID, Bool, by: NodeID)
     /// Which gateway has a provider, before that gateway hears of it: a registry that restarts must not give it to another.
     case assign(ProviderID, NodeID)
+    /// A roll-out that is done makes its change what the scenario is; one that has ended stays as it ended.
     case saveRollout(Rollout)
-    /// How the runs of a wave's tenants ended.
-    case rolloutFigures(id: String, [TenantID], since: Timestamp)
+    /// How the runs of a wave's tenants went that began since then and by this generation or a later one.
+    case rolloutFigures(id: String, [TenantID: Int], since: Timestamp)
     /// Nothing but: is this registry the active one?
     case prove
     /// A piece of the journal together with its number: effects and acknowledgement in one transaction.
@@ -56,7 +57,9 @@ package enum StoreReply: Hashable, Sendable {
     case resume(WorkManagerResume)
     /// Per tenant how many jobs had no row.
     case recovered([TenantID: Int])
-    case figures(failed: Int, finished: Int)
+    /// The roll-out as it is stored, and the scenario that it made.
+    case rollout(Rollout, AppliedDocument?)
+    case figures([RunFigures])
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)
     case observed

@@ -34,6 +34,8 @@ struct TenantTrack: Sendable {
     /// In force; nil until a scenario was satisfied for the first time.
     var config: WorkManagerConfig?
     var isSavingPlan = false
+    /// Something changed while it was being saved: it is made again.
+    var isPlanOld = false
     /// The configuration in force cannot be put in force while the Work Manager runs, and why.
     var replacementReason: String?
     /// Running operations by service, as the last heartbeat's answer had them.

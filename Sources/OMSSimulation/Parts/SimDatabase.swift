@@ -127,8 +127,8 @@ struct SimDatabase {
             return .saved
         case .prove: return .saved
         // Roll-outs are not simulated: nobody starts one here.
-        case .saveRollout: return .saved
-        case .rolloutFigures: return .figures(failed: 0, finished: 0)
+        case .saveRollout(let rollout): return .rollout(rollout, nil)
+        case .rolloutFigures: return .figures([])
         case .commit(let tenant, let journal): return .committed(commit(tenant, journal))
         case .observe(let observations):
             for observation in observations { observe(observation) }

@@ -183,7 +183,8 @@ extension StoreReply {
         case .recovered(let found): "recovered \(found.values.reduce(0, +))"
         case .committed(let seq): "committed \(seq)"
         case .observed: "observed"
-        case .figures(let failed, let finished): "\(failed) of \(finished) failed"
+        case .rollout(let rollout, _): "rollout \(rollout.phase.rawValue)"
+        case .figures(let services): "figures of \(services.count) services"
         case .answer: "answer"
         case .failed(let problem): "failed: \(problem.detail ?? problem.type)"
         }
