@@ -30,6 +30,7 @@ actor Ledger {
         try database.execute(
             """
             CREATE TABLE IF NOT EXISTS fence (tenant TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+            CREATE TABLE IF NOT EXISTS begun (tenant TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
             CREATE TABLE IF NOT EXISTS job (
               id TEXT PRIMARY KEY, tenant TEXT NOT NULL, provider TEXT NOT NULL, epoch INTEGER NOT NULL,
               request BLOB NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0, ended TEXT, ended_at INTEGER)
@@ -55,9 +56,8 @@ actor Ledger {
     private static func read(_ database: SQLiteDatabase) throws -> LedgerContents {
         var contents = LedgerContents()
         let decoder = JSONDecoder()
-        for (tenant, epoch) in try database.query("SELECT tenant, epoch FROM fence", [], { ($0.text(0), $0.int(1)) }) {
-            if let tenant = tenant.flatMap({ TenantID($0) }) { contents.fences[tenant] = Int(epoch) }
-        }
+        contents.fences = try epochs(database, in: "fence")
+        contents.begun = try epochs(database, in: "begun")
         let rows = try database.query(
             "SELECT tenant, provider, epoch, request, acknowledged FROM job WHERE ended IS NULL ORDER BY id", []
         ) { row in (row.text(0), row.text(1), row.int(2), row.blob(3), row.int(4)) }
@@ -72,6 +72,13 @@ actor Ledger {
         }
         contents.ended = try readEnded(database)
         return contents
+    }
+
+    private static func epochs(_ database: SQLiteDatabase, in table: String) throws -> [TenantID: Int] {
+        let rows = try database.query("SELECT tenant, epoch FROM \(table)", []) { ($0.text(0), $0.int(1)) }
+        return rows.reduce(into: [:]) { epochs, row in
+            if let tenant = row.0.flatMap({ TenantID($0) }) { epochs[tenant] = Int(row.1) }
+        }
     }
 
     /// A line each, without their requests: there may be many.
@@ -143,12 +150,16 @@ actor Ledger {
         for (_, done) in batch { done(failure) }
     }
 
+    private func raise(_ table: String, _ tenant: TenantID, _ epoch: Int) throws {
+        _ = try database.run(
+            "INSERT INTO \(table) VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)",
+            [.text(tenant.text), .int(Int64(epoch))])
+    }
+
     private func apply(_ entry: LedgerEntry) throws {
         switch entry {
-        case .fence(let tenant, let epoch):
-            _ = try database.run(
-                "INSERT INTO fence VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)",
-                [.text(tenant.text), .int(Int64(epoch))])
+        case .fence(let tenant, let epoch): try raise("fence", tenant, epoch)
+        case .begun(let tenant, let epoch): try raise("begun", tenant, epoch)
         case .intent(let job):
             _ = try database.run(
                 "INSERT INTO job (id, tenant, provider, epoch, request) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

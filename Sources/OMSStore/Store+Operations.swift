@@ -8,12 +8,11 @@ extension Store {
     static func begin(_ database: isolated PostgresConnection, _ operation: ManagerOperation) throws -> StoreReply {
         do {
             try write(database, operation)
-            return .saved
+            return .operation(operation)
         } catch let error as PostgresError where error.sqlState == "23505" {
-            return .failed(
-                Problem(
-                    .conflict, "another operation on tenant \(operation.tenant) is under way", status: 409,
-                    retryable: true))
+            // One whose commit was done and whose answer was lost.
+            guard let open = try openOperations(database, of: operation.tenant).first else { throw error }
+            return .operation(open)
         }
     }
 
@@ -33,14 +32,17 @@ extension Store {
             """, [try Rows.json(operation)])
     }
 
-    static func openOperations(_ database: isolated PostgresConnection) throws -> [ManagerOperation] {
+    /// - Parameter tenant: nil: of all.
+    static func openOperations(
+        _ database: isolated PostgresConnection, of tenant: TenantID? = nil
+    ) throws -> [ManagerOperation] {
         let result = try database.query(
             """
             SELECT json_build_object('id', id, 'tenant', tenant, 'kind', kind, 'phase', phase, 'reason', reason,
               'initiator', initiator, 'epoch', epoch, 'remaining', remaining, 'forced', forced, 'evidence', evidence,
               'started_at', oms.rfc3339(started_at), 'deadline', oms.rfc3339(deadline))::text AS operation
-            FROM oms.operation WHERE ended_at IS NULL ORDER BY tenant
-            """)
+            FROM oms.operation WHERE ended_at IS NULL AND ($1::text IS NULL OR tenant = $1) ORDER BY tenant
+            """, [.optional(tenant?.text)])
         return try result.rows.compactMap { row in
             try row["operation"].map { try Rows.decode(ManagerOperation.self, $0) }
         }

@@ -34,6 +34,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Some seeds have a second registry that waits for the database's lock.")
     var standby = false
 
+    @Flag(help: "Backups of the database are put back while fleets and gateways run on.")
+    var restores = false
+
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
 
@@ -48,6 +51,7 @@ struct Simulate: ParsableCommand {
         var options = SimulationOptions()
         options.minutes = minutes
         options.standby = standby
+        options.restores = restores
         if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
             (options.mutants, options.focus) = ([mutant], mutant)
         }

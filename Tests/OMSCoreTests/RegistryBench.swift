@@ -34,6 +34,10 @@ struct RegistryBench {
     /// How the roll-out stands in the database, if it is not as the registry thinks.
     var storedRollout: Rollout?
     var holdsPlans = false
+    /// One that the registry has not heard of.
+    var openOperation: ManagerOperation?
+    /// The last epoch that the gateways know.
+    var begun: [TenantID: Int] = [:]
     /// What a gateway names when it seals.
     var left: [NodeID: [LeftJob]] = [:]
     var failingRecoveries = 0
@@ -88,7 +92,9 @@ struct RegistryBench {
             id: control.id, command: control.command, provider: control.provider, version: control.version, boot: boot,
             sealed: control.seals?.map { seal in
                 let count = left[node, default: []].count { $0.tenant == seal.tenant }
-                return Seal(tenant: seal.tenant, epoch: seal.epoch, listed: seal.list == nil ? nil : count)
+                return Seal(
+                    tenant: seal.tenant, epoch: max(seal.epoch, begun[seal.tenant] ?? 0),
+                    listed: seal.list == nil ? nil : count, begun: begun[seal.tenant])
             })
         if control.seals?.contains(where: { $0.list != nil }) == true { ack.left = left[node] }
         if let sweep = control.sweep {
@@ -133,9 +139,10 @@ struct RegistryBench {
             return .opened(epoch: expected, since: at(now).wall, resume)
         case .commit(_, let journal): return .committed(journal.firstSeq + journal.entries.count - 1)
         case .observe: return .observed
-        case .saveVerification, .beginOperation, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .assign,
+        case .saveVerification, .saveOperation, .closeEpoch, .removeTenant, .drainFleet, .assign,
             .prove:
             return .saved
+        case .beginOperation(let operation): return .operation(openOperation ?? operation)
         case .saveRollout(let rollout):
             let stored = storedRollout ?? rollout
             return .rollout(

@@ -30,6 +30,13 @@ extension Gateway {
         }
     }
 
+    /// A registry whose database was restored from a backup asks for it, with its seals.
+    mutating func noteBegun(_ epoch: Int, of tenant: TenantID) {
+        guard epoch > begun[tenant] ?? 0 else { return }
+        begun[tenant] = epoch
+        effects.append(.record(.begun(tenant, epoch)))
+    }
+
     /// Whoever is about to rest on a fence sees to it that it is on disk.
     mutating func writeFence(of tenant: TenantID) {
         guard unwrittenFences.remove(tenant) != nil, let epoch = fences[tenant] else { return }
@@ -41,6 +48,8 @@ extension Gateway {
         for entry in entries {
             switch entry {
             case .fence(let tenant, _): unwrittenFences.insert(tenant)
+            // The next command says it again.
+            case .begun(let tenant, _): begun[tenant] = nil
             case .intent(let job): jobs[job.request.id]?.isRecorded = false
             case .acknowledged, .ended: break
             }
@@ -76,7 +85,7 @@ extension Gateway {
             writeFence(of: tenant)
             let holds = max(epoch, fences[tenant] ?? 0)
             if let list = awaitedLists.removeValue(forKey: tenant) { lists[tenant] = (list, holds) }
-            sealed.append(Seal(tenant: tenant, epoch: holds))
+            sealed.append(Seal(tenant: tenant, epoch: holds, begun: begun[tenant]))
         }
         guard !sealed.isEmpty else { return }
         let left = self.left(lists)

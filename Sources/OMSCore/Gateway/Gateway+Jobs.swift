@@ -16,10 +16,12 @@ extension Gateway {
             )
         }
         raiseFence(of: tenant, to: command.epoch, at: now)
+        noteBegun(command.epoch, of: tenant)
         guard let door = doors[provider] else { return }
         if jobs[command.job] == nil, let job = recalled(command, at: now) { return resume(job, command, at: now) }
         if var job = jobs[command.job] {
             job.epoch = command.epoch
+            job.left?.epoch = command.epoch
             if command.command == .stop, !job.state.isTerminal { requestStop(&job, command, at: now) }
             if job.isParked, !job.state.isTerminal {
                 job.isParked = false
@@ -66,8 +68,17 @@ extension Gateway {
     }
 
     /// It has ended before. What its memory does not tell, the provider does.
+    /// The provider was elsewhere: what this gateway has not sent, the other one may have.
+    mutating func haveMoved(to door: inout Door, at now: Moment) {
+        door.movedAt = now.wall
+        for id in jobs.keys where jobs[id]?.provider == door.provider && jobs[id]?.state.isTerminal == false {
+            jobs[id]?.maybeSent = true
+        }
+    }
+
     private mutating func resume(_ job: GatewayJob, _ command: JobCommand, at now: Moment) {
         var job = job
+        job.left?.epoch = command.epoch
         if job.state.isTerminal {
             store(job, at: now)
         } else {

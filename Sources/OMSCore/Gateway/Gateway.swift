@@ -52,6 +52,8 @@ package struct Gateway: Sendable {
     var jobTimers = TimerQueue<JobID>()
     /// Per tenant the only epoch whose commands count; it only rises.
     var fences: [TenantID: Int] = [:]
+    /// The highest epoch that is known to have begun.
+    var begun: [TenantID: Int] = [:]
     /// Fences that are not on disk: written before anything rests on them.
     var unwrittenFences: Set<TenantID> = []
     /// Seals that wait for the end of a call.
@@ -94,6 +96,7 @@ package struct Gateway: Sendable {
         since = now.wall
         generator = SplitMix64(seed: seed)
         fences = ledger.fences
+        begun = ledger.begun
         for entry in ledger.open {
             // It may have been sent or not: unknown until the provider has been asked.
             var job = GatewayJob(
@@ -159,6 +162,7 @@ package struct Gateway: Sendable {
         case (.gatewayControl(id), .gatewayControl(let control)): obey(control, at: now)
         case (.wmEpoch(let tenant), .wmEpoch(let epoch)):
             raiseFence(of: tenant, to: epoch.epoch, at: now)
+            noteBegun(epoch.epoch, of: tenant)
         case (.jobCommand(let tenant, let provider), .jobCommand(let command)):
             obey(command, of: tenant, at: provider, now)
         case (.gatewayPresence(id), .presence(let presence)):
@@ -192,7 +196,7 @@ package struct Gateway: Sendable {
             }
             if doors[provider] == nil {
                 var door = Door(provider: provider, spec: spec, version: version, timing: timing)
-                if control.moved == true { door.movedAt = now.wall }
+                if control.moved == true { haveMoved(to: &door, at: now) }
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
                 doors[provider] = door

@@ -8,11 +8,11 @@ struct GatewayJob: Sendable {
     let id: JobID
     let tenant: TenantID
     let provider: ProviderID
-    /// Of the Work Manager that last asked about it.
+    /// Of the Work Manager that last asked about it, or of the sweep that ends it.
     var epoch: Int
     /// nil: adopted from a question, never submitted by this process.
     var request: JobRequest?
-    /// What its row would need. nil: no Work Manager asked for it here.
+    /// What its row would need, with the epoch of the Work Manager that last asked. nil: none asked for it here.
     var left: LeftJob?
     var state: JobState
     var providerRevision: Int?

@@ -38,17 +38,9 @@ package struct JobMemory: Sendable {
     }
 }
 
-extension GatewayJob {
-    func left(of epoch: Int) -> LeftJob? {
-        guard var left else { return nil }
-        left.epoch = epoch
-        return left
-    }
-}
-
 extension Gateway {
     mutating func remember(_ job: GatewayJob) {
-        guard job.isRecorded, let endedAt = job.endedAt, let left = job.left(of: job.epoch) else { return }
+        guard job.isRecorded, let endedAt = job.endedAt, let left = job.left else { return }
         memory.add(JobMemory.Line(left: left, state: job.state, endedAt: endedAt))
     }
 
@@ -85,8 +77,8 @@ extension Gateway {
         var found: [LeftJob] = []
         for (tenant, seal) in seals {
             for id in jobsOfTenant[tenant] ?? [] {
-                guard let job = jobs[id], job.isRecorded, job.epoch >= seal.list, job.epoch < seal.epoch,
-                    let left = job.left(of: job.epoch)
+                guard let job = jobs[id], job.isRecorded, let left = job.left, left.epoch >= seal.list,
+                    left.epoch < seal.epoch
                 else { continue }
                 found.append(left)
             }

@@ -6,6 +6,8 @@ package import OMSProtocol
 package enum LedgerEntry: Hashable, Sendable {
     /// Commands of the tenant below this epoch are refused, now and after a restart.
     case fence(TenantID, Int)
+    /// An epoch of the tenant that has begun: a fence may be one above it.
+    case begun(TenantID, Int)
     /// A request is about to leave.
     case intent(LedgerJob)
     /// The provider has shown the job: a later 404 means that it forgot it.
@@ -17,7 +19,7 @@ package enum LedgerEntry: Hashable, Sendable {
     package var isBlocking: Bool {
         switch self {
         case .fence, .intent: true
-        case .acknowledged, .ended: false
+        case .begun, .acknowledged, .ended: false
         }
     }
 }
@@ -42,6 +44,7 @@ package struct LedgerJob: Hashable, Sendable {
 /// What a new gateway process finds in its ledger.
 package struct LedgerContents: Hashable, Sendable {
     package var fences: [TenantID: Int]
+    package var begun: [TenantID: Int]
     /// Intents without an end: each is resolved before anything else happens to it.
     package var open: [LedgerJob]
     /// In the order in which they ended.
@@ -60,8 +63,11 @@ package struct LedgerContents: Hashable, Sendable {
         }
     }
 
-    package init(fences: [TenantID: Int] = [:], open: [LedgerJob] = [], ended: [Ended] = []) {
+    package init(
+        fences: [TenantID: Int] = [:], begun: [TenantID: Int] = [:], open: [LedgerJob] = [], ended: [Ended] = []
+    ) {
         self.fences = fences
+        self.begun = begun
         self.open = open
         self.ended = ended
     }

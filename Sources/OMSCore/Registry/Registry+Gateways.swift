@@ -101,6 +101,10 @@ extension Registry {
         for job in ack.left ?? [] where job.epoch >= gateways[node]?.listed[job.tenant] ?? 0 {
             gateways[node]?.left[job.tenant, default: [:]][job.job] = job
         }
+        // First of all: what counts may open the next epoch. A fence is at most one above what has begun.
+        for seal in ack.sealed ?? [] {
+            learn(max(seal.begun ?? 0, seal.epoch - 1), of: seal.tenant, from: node, at: now)
+        }
         var toWrite: [Seal] = []
         for seal in ack.sealed ?? [] {
             switch judge(seal, of: node) {

@@ -17,6 +17,13 @@ extension Registry {
         }
         // Not before it refuses every epoch that is over.
         guard isConnected(gateway), let node = gateways[gateway], node.wanted.isEmpty else { return }
+        let strays = track.strays.filter { other in
+            other != gateway && (gateways[other].map { !isGone($0, at: now) } ?? false)
+        }
+        guard strays.isEmpty else {
+            for other in strays.sorted() { detachStray(provider, other) }
+            return timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
+        }
         if providers[provider]?.attachedBoot == node.presence.boot, track.attachedVersion == track.version { return }
         publish(
             .gatewayControl(gateway),
@@ -67,7 +74,15 @@ extension Registry {
         timers.set(.provider(provider), nil)
     }
 
-    /// A gateway that speaks of a provider which another one has: it missed that it was taken from it.
+    mutating func detached(_ gateway: NodeID, _ ack: GatewayAck, at now: Moment) {
+        guard let provider = ack.provider, ack.boot == gateways[gateway]?.presence.boot,
+            providers[provider]?.strays.remove(gateway) != nil
+        else { return }
+        attach(provider, at: now)
+    }
+
+    /// A gateway that speaks of a provider which another one has: it missed that it was taken from it, or this database
+    /// is older than that it was given to it.
     mutating func detachStray(_ provider: ProviderID, _ gateway: NodeID) {
         guard let owner = providers[provider]?.gateway, owner != gateway, isConnected(gateway) else { return }
         publish(

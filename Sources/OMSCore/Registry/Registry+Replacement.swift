@@ -26,10 +26,7 @@ extension Registry {
             return .failure(Problem(.notFound, "no tenant '\(tenant)' is registered", status: 404))
         }
         if let open = track.operation {
-            return .failure(
-                Problem(
-                    .conflict, "operation \(open.id) (\(open.kind.rawValue), \(open.phase.rawValue)) is under way",
-                    status: 409, retryable: true))
+            return .failure(Self.isUnderWay(open))
         }
         guard !track.isBeginning else {
             return .failure(Problem(.conflict, "another operation is just beginning", status: 409, retryable: true))
@@ -41,6 +38,13 @@ extension Registry {
             startedAt: now.wall, deadline: now.wall.advanced(bySeconds: deadlineSeconds ?? Self.drainSeconds),
             epoch: track.epoch, isForced: isForced)
         return .success(store(.beginOperation(operation)))
+    }
+
+    static func isUnderWay(_ operation: ManagerOperation) -> Problem {
+        Problem(
+            .conflict,
+            "operation \(operation.id) (\(operation.kind.rawValue), \(operation.phase.rawValue)) is under way",
+            status: 409, retryable: true)
     }
 
     mutating func begun(_ operation: ManagerOperation, at now: Moment) {
@@ -139,13 +143,12 @@ extension Registry {
         let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
         let isSilent = now.monotonic - track.lastHeard >= patience
         let isOverdue = now.wall >= operation.deadline.advanced(byMilliseconds: Self.drainSlackMilliseconds)
-        if isSilent || isOverdue, mayForce(tenant, operation, at: now) {
+        if isSilent || isOverdue || track.isOvertaken, mayForce(tenant, operation, at: now) {
             explain(
                 tenant, "forced",
-                isSilent
-                    ? "the Work Manager of epoch \(track.epoch) is silent; the gateways end its jobs"
-                    : "the Work Manager of epoch \(track.epoch) did not end by its deadline; the gateways end its jobs",
-                at: now)
+                "the Work Manager of epoch \(track.epoch) "
+                    + (isSilent ? "is silent" : isOverdue ? "did not end by its deadline" : "is not the last one")
+                    + "; the gateways end its jobs", at: now)
             advance(tenant, .sealing, isForced: true, at: now)
             return startSealing(tenant, at: now)
         }
@@ -187,7 +190,10 @@ extension Registry {
                 saveOperation(tenant)
             }
         case .done:
-            if ack.lastSeq != nil, let epoch = tenants[tenant]?.epoch { tenants[tenant]?.toldAll = epoch }
+            // More than is committed: it drained before the database was restored, and the gateways must name its jobs.
+            if let track = tenants[tenant], let lastSeq = ack.lastSeq, lastSeq <= track.ackSeq {
+                tenants[tenant]?.toldAll = track.epoch
+            }
             // Without a last number it has ended, but not drained: a process that knew it no more.
             advance(tenant, .sealing, isForced: ack.lastSeq == nil, at: now)
             startSealing(tenant, at: now)
@@ -219,6 +225,8 @@ extension Registry {
             return
         }
         if track.isEnded { return openNext(tenant, at: now) }
+        // Its process may be gone, but not that of a later one.
+        if track.isOvertaken, track.operation == nil { return goBeyond(tenant, at: now) }
         // Without an operation about this very epoch its process is gone, and what it left goes to the next one.
         guard track.operation?.epoch == track.epoch else { return openNext(tenant, at: now) }
         // After a graceful drain too: a doubled submit may have met a gateway that had lost the end of its job with its
@@ -369,6 +377,10 @@ extension Registry {
             return
         case .replace, .move, nil: break
         }
+        // More was learnt after the seal.
+        if !unsealed(tenant, track.nextEpoch, at: now).isEmpty {
+            return startSealing(tenant, at: now)
+        }
         guard let config = track.config, specs[tenant]?.suspended != true else {
             // Suspended while it was being replaced: that is all there is to do, and nothing may be left under way.
             finish(tenant, .done, at: now)
@@ -392,7 +404,7 @@ extension Registry {
         fleetLoad[fleet, default: 0] += 1
         store(
             .openEpoch(
-                tenant, expected: track.epoch + 1, fleet: fleet, boot: boot, generation: config.generation,
+                tenant, expected: track.nextEpoch, fleet: fleet, boot: boot, generation: config.generation,
                 reason: reason))
     }
 

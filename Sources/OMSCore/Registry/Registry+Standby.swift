@@ -73,7 +73,7 @@ extension Registry {
         } else {
             tenants[tenant]?.phase = operation.phase == .draining ? .draining : .sealing
         }
-        if tenants[tenant]?.phase == .sealing { wantSeals(of: tenant, track.epoch + 1, at: now) }
+        if tenants[tenant]?.phase == .sealing { wantSeals(of: tenant, track.nextEpoch, at: now) }
         // After the retained state has come.
         timers.set(.tenant(tenant), now.monotonic + Self.settleMilliseconds)
     }

@@ -32,9 +32,11 @@ extension Registry {
             let hasEpoch = (tenants[tenant]?.epoch ?? 0) > 0
             tenants[tenant]?.phase = hasEpoch ? .sealing : .idle
             timers.set(.tenant(tenant), now.monotonic + 1_000)
-        case (.beginOperation(let operation), .saved):
-            begun(operation, at: now)
-            if let client { respond(client, operation) }
+        case (.beginOperation(let asked), .operation(let open)):
+            begun(open, at: now)
+            guard let client else { return }
+            let isWanted = open.kind == asked.kind && open.initiator == asked.initiator
+            if isWanted { respond(client, open) } else { respond(client, Self.isUnderWay(open)) }
         case (.beginOperation(let operation), .failed(let problem)):
             tenants[operation.tenant]?.isBeginning = false
             if let client { respond(client, problem) }

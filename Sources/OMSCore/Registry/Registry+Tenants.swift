@@ -80,7 +80,8 @@ extension Registry {
         case .active, .starting: checkProcess(tenant, track, at: now)
         case .idle:
             guard track.config != nil, specs[tenant]?.suspended != true, track.operation == nil else { return }
-            if track.epoch == 0 { openNext(tenant, at: now) } else { startSealing(tenant, at: now) }
+            // The first one too: only the gateways know that it is the first (`Registry+Ahead.swift`).
+            startSealing(tenant, at: now)
         case .draining, .sealing, .sweeping, .closing, .opening: break
         }
     }
@@ -93,6 +94,7 @@ extension Registry {
 
     private mutating func checkProcess(_ tenant: TenantID, _ track: TenantTrack, at now: Moment) {
         guard let fleet = track.fleet else { return }
+        if track.isOvertaken { return goBeyond(tenant, at: now) }
         if isProcessGone(track) { return startSealing(tenant, at: now) }
         if fleets[fleet]?.presence.state == .online {
             if track.reason?.code == "fleet-lost" || track.reason?.code == "waits-for-proof" { clearReason(tenant) }
@@ -142,6 +144,7 @@ extension Registry {
     /// The timer of one tenant: the present step again, or a heartbeat.
     mutating func attend(_ tenant: TenantID, at now: Moment) {
         guard let track = tenants[tenant] else { return }
+        if track.isOvertaken, track.phase == .active || track.phase == .starting { return goBeyond(tenant, at: now) }
         switch track.phase {
         // Before its first epoch a tenant has no fleet; it must be placed all the same when the database was away.
         case .idle: place(tenant, at: now)
@@ -225,6 +228,7 @@ extension Registry {
 
     mutating func answered(_ tenant: TenantID, _ status: WMStatus, at now: Moment) {
         fleets[status.fleet]?.isSilent = false
+        compare(status, of: tenant, at: now)
         guard let track = tenants[tenant], status.epoch == track.epoch,
             track.phase == .active || track.phase == .draining
         else { return }

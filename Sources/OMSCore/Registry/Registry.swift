@@ -209,7 +209,7 @@ package struct Registry: Sendable {
             case .attach: attached(node, ack, at: now)
             case .seal: sealed(node, ack, at: now)
             case .sweep: swept(node, ack, at: now)
-            case .detach: break
+            case .detach: detached(node, ack, at: now)
             }
         case (.providerCatalog(let provider), .catalog(let catalog)): see(catalog, of: provider, at: now)
         case (.providerHealth(let provider), .health(let health)): see(health, of: provider, at: now)
@@ -269,6 +269,7 @@ package struct Registry: Sendable {
         hearGateway(health, after: known.health, at: now)
         if let owner = known.gateway, owner != health.gateway {
             // Retained from before a move, or from a gateway that missed that the provider was taken from it.
+            providers[provider]?.strays.insert(health.gateway)
             return detachStray(provider, health.gateway)
         }
         let well = health.status == .pass || health.status == .warn

@@ -13,7 +13,8 @@ package enum StoreRequest: Hashable, Sendable {
     /// The epoch with the expected number, and what the last one left open. Repeated after a lost answer it finds the
     /// row that it made: a number above the sealed one would be guarded by nobody.
     case openEpoch(TenantID, expected: Int, fleet: NodeID, boot: Int64, generation: Int, reason: String)
-    /// A replacement begins; at most one of a tenant is open.
+    /// A replacement begins; at most one of a tenant is open. The answer is the one that is: another, if a commit before
+    /// this one was done and nobody heard of it.
     case beginOperation(ManagerOperation)
     case saveOperation(ManagerOperation)
     /// What an epoch that did not end by itself left open.
@@ -52,6 +53,7 @@ package enum StoreReply: Hashable, Sendable {
     case applied([AppliedDocument], past: [TenantID: StoredManager])
     case saved
     case opened(epoch: Int, since: Timestamp, WorkManagerResume)
+    case operation(ManagerOperation)
     case openJobs([OpenJobRow])
     case audited([TenantID: AuditedJobs])
     case resume(WorkManagerResume)

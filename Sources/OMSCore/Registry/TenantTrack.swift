@@ -26,6 +26,8 @@ struct TenantTrack: Sendable {
     var phase: Phase = .idle
     var phaseBegan: Int64 = 0
     var epoch = 0
+    /// The highest epoch that others know beyond it; no lower one is given out (`Registry+Ahead.swift`).
+    var floor = 0
     /// The row of `epoch` has an end: nobody can act for it, and its receipt is written.
     var isEnded = true
     var since = Timestamp(milliseconds: 0)
@@ -79,10 +81,14 @@ struct TenantTrack: Sendable {
     /// What a seal must name before anything newer may begin, and what a returning gateway must have heard.
     var sealedEpoch: Int {
         switch phase {
-        case .sealing, .sweeping, .closing, .opening: epoch + 1
-        case .idle, .draining, .starting, .active: epoch
+        case .sealing, .sweeping, .closing, .opening: nextEpoch
+        case .idle, .draining, .starting, .active: max(epoch, floor)
         }
     }
+
+    var nextEpoch: Int { max(epoch, floor) + 1 }
+    /// A later epoch than the one in the database may have begun.
+    var isOvertaken: Bool { floor > epoch }
 }
 
 /// How far the gateways are with the jobs of an epoch that did not end by itself.
@@ -106,6 +112,9 @@ struct ProviderTrack: Sendable {
     var hasMoved = false
     /// Being written to PostgreSQL; nobody hears of it before.
     var movingTo: NodeID?
+    /// Other gateways that spoke of it: attached there, if the database is older than the attachment. Nobody gets it
+    /// before they have confirmed that they let go, or are gone.
+    var strays: Set<NodeID> = []
     /// Incarnation and version that acknowledged the attachment.
     var attachedBoot: Int64?
     var attachedVersion: Int?

@@ -27,7 +27,7 @@ extension WorkManager {
         return WMStatus(
             beat: beat, epoch: epoch, fleet: fleet, boot: boot,
             state: !isStarted ? .starting : drain == nil ? .active : .draining,
-            generation: config.generation, seq: journal.lastSeq,
+            generation: config.generation, seq: journal.lastSeq, ackSeq: journal.lastSeq - journal.unacknowledged,
             uptimeSeconds: Int((now.monotonic - since.monotonic) / 1000), jobs: counts, active: active,
             waiting: reasons.values.sorted { $0.subject < $1.subject }, digest: digest)
     }

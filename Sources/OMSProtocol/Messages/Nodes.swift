@@ -86,12 +86,15 @@ package struct Seal: Hashable, Codable, Sendable {
     /// In the answer: how many were named, in `GatewayAck.left` of this and earlier answers. With fewer at hand the seal does
     /// not count yet.
     package var listed: Int?
+    /// In the answer: the highest epoch that is known to have begun.
+    package var begun: Int?
 
-    package init(tenant: TenantID, epoch: Int, list: Int? = nil, listed: Int? = nil) {
+    package init(tenant: TenantID, epoch: Int, list: Int? = nil, listed: Int? = nil, begun: Int? = nil) {
         self.tenant = tenant
         self.epoch = epoch
         self.list = list
         self.listed = listed
+        self.begun = begun
     }
 }
 

@@ -121,6 +121,9 @@ package struct WMStatus: Hashable, Codable, Sendable {
     package var generation: Int
     /// Highest journal number given out.
     package var seq: Int
+    /// Highest number of which it was told that it is committed. A registry that has committed less has a database that was
+    /// restored from a backup.
+    package var ackSeq: Int?
     package var uptimeSeconds: Int
     /// Open jobs by state.
     package var jobs: [String: Int]
@@ -134,7 +137,8 @@ package struct WMStatus: Hashable, Codable, Sendable {
 
     package init(
         beat: Int, epoch: Int, fleet: NodeID, boot: Int64, state: WMState.State, generation: Int, seq: Int,
-        uptimeSeconds: Int, jobs: [String: Int], active: [ActiveOperation], waiting: [Reason], digest: String? = nil
+        ackSeq: Int? = nil, uptimeSeconds: Int, jobs: [String: Int], active: [ActiveOperation], waiting: [Reason],
+        digest: String? = nil
     ) {
         self.digest = digest
         self.beat = beat
@@ -144,6 +148,7 @@ package struct WMStatus: Hashable, Codable, Sendable {
         self.state = state
         self.generation = generation
         self.seq = seq
+        self.ackSeq = ackSeq
         self.uptimeSeconds = uptimeSeconds
         self.jobs = jobs
         self.active = active
@@ -152,6 +157,7 @@ package struct WMStatus: Hashable, Codable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case beat, epoch, fleet, boot, state, generation, seq, jobs, active, waiting, digest
+        case ackSeq = "ack_seq"
         case uptimeSeconds = "uptime_s"
     }
 }

@@ -5,14 +5,12 @@ import OMSProtocol
 /// `Store+Operations.swift`.
 extension SimDatabase {
     mutating func begin(_ operation: ManagerOperation) -> StoreReply {
-        let isTaken = operations.values.contains {
+        let open = operations.values.first {
             $0.tenant == operation.tenant && $0.endedAt == nil && $0.id != operation.id
         }
-        guard !isTaken else {
-            return Self.conflict("another operation on tenant \(operation.tenant) is under way")
-        }
+        if let open { return .operation(open) }
         write(operation)
-        return .saved
+        return .operation(operation)
     }
 
     mutating func write(_ operation: ManagerOperation) {

@@ -5,6 +5,7 @@ import OMSProtocol
 /// A gateway's ledger file: survives its process. The semantics are those of `GatewayService/Ledger.swift`.
 struct SimLedger {
     private(set) var fences: [TenantID: Int] = [:]
+    private var begun: [TenantID: Int] = [:]
     private var jobs: [JobID: (job: LedgerJob, ended: JobState?)] = [:]
     /// In the order in which they ended.
     private var ended: [JobID] = []
@@ -18,6 +19,7 @@ struct SimLedger {
         for entry in entries where !loses(entry) {
             switch entry {
             case .fence(let tenant, let epoch): fences[tenant] = max(fences[tenant] ?? 0, epoch)
+            case .begun(let tenant, let epoch): begun[tenant] = max(begun[tenant] ?? 0, epoch)
             case .intent(let job): if jobs[job.request.id] == nil { jobs[job.request.id] = (job, nil) }
             case .acknowledged(let id): jobs[id]?.job.acknowledged = true
             case .ended(let id, let state):
@@ -33,7 +35,7 @@ struct SimLedger {
 
     var contents: LedgerContents {
         LedgerContents(
-            fences: fences,
+            fences: fences, begun: begun,
             open: jobs.values.filter { $0.ended == nil }.map(\.job).sorted { $0.request.id < $1.request.id },
             ended: forgetsEnded
                 ? []

@@ -65,7 +65,7 @@ package enum Mutant: String, CaseIterable, Sendable {
             switch entry {
             case .fence: fences
             case .intent: intents
-            case .acknowledged, .ended: false
+            case .begun, .acknowledged, .ended: false
             }
         }
     }

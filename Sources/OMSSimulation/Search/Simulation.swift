@@ -11,6 +11,8 @@ package struct SimulationOptions: Sendable {
     package var focus: Mutant?
     /// Whether some seeds have a second registry that waits for the database's lock.
     package var standby = false
+    /// Whether backups of the database are put back while fleets and gateways run on.
+    package var restores = false
 
     package init() {}
 
@@ -39,7 +41,8 @@ package struct Outcome: Sendable {
 package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
         let setting = Setting(
-            seed: seed, minutes: options.minutes, standby: options.standby, focus: options.focus)
+            seed: seed, minutes: options.minutes, standby: options.standby, restores: options.restores,
+            focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(

@@ -13,6 +13,9 @@ struct Fault {
         case partition(node: Int, SimTime)
         case broker(down: SimTime)
         case databaseDown(SimTime)
+        case backup
+        /// The registries are stopped, the last backup is put back, and they are started again.
+        case restore(down: SimTime)
         case databaseStalls(SimTime)
         case databaseFlaky(SimTime)
         case weather(ProviderID, String, ProviderWeather, SimTime)
@@ -48,6 +51,8 @@ struct Fault {
             case .partition(let node, let time): "cut \(name(node)) from the broker for \(seconds(time))"
             case .broker(let down): "kill -9 the broker, empty back after \(seconds(down))"
             case .databaseDown(let time): "the database is down for \(seconds(time))"
+            case .backup: "the database is backed up"
+            case .restore(let down): "the database is restored, registries back after \(seconds(down))"
             case .databaseStalls(let time): "the database stalls for \(seconds(time))"
             case .databaseFlaky(let time): "database connections break for \(seconds(time))"
             case .weather(let provider, let name, _, let time): "\(provider) is \(name) for \(seconds(time))"

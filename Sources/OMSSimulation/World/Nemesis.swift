@@ -15,6 +15,19 @@ enum Nemesis {
         return faults.sorted { $0.at < $1.at }
     }
 
+    /// One or two backups, each put back later.
+    static func restores(_ setting: Setting, seed: UInt64) -> [Fault] {
+        var random = SimRandom(seed: seed, stream: 4)
+        let seconds = setting.faultsEnd / SimClock.second
+        return (0..<random.int(1...2)).flatMap { _ -> [Fault] in
+            let taken = random.int(1_000...max(1_001, seconds * 1_000 - 20_000)) * SimClock.millisecond
+            let later =
+                random.int(2_000...max(2_001, seconds * 1_000 - taken / SimClock.millisecond)) * SimClock.millisecond
+            let down = random.int(200...30_000) * SimClock.millisecond
+            return [Fault(at: taken, kind: .backup), Fault(at: taken + later, kind: .restore(down: down))]
+        }
+    }
+
     /// What a rule is there for, and what chance brings together too rarely.
     static func focused(_ setting: Setting, on mutant: Mutant, seed: UInt64) -> [Fault] {
         var random = SimRandom(seed: seed, stream: 3)

@@ -23,7 +23,7 @@ struct Setting {
     /// So long after the last fault everything that was due before it has ended.
     static let quietSeconds: SimTime = 300
 
-    init(seed: UInt64, minutes: Double, standby: Bool = false, focus: Mutant? = nil) {
+    init(seed: UInt64, minutes: Double, standby: Bool = false, restores: Bool = false, focus: Mutant? = nil) {
         self.seed = seed
         var random = SimRandom(seed: seed, stream: 1)
         let most = Int64(minutes * 60)
@@ -44,6 +44,7 @@ struct Setting {
         brokerQueue = random.pick([1_000, 1_000, 40])
         scenarios = ["main": Self.mainScenario(&random), "plain": Self.plainScenario(&random)]
         faults = Nemesis.plan(self, seed: seed)
+        if restores { faults += Nemesis.restores(self, seed: seed) }
         if let focus { faults += Nemesis.focused(self, on: focus, seed: seed) }
     }
 

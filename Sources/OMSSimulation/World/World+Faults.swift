@@ -31,6 +31,17 @@ extension World {
         case .databaseDown(let time):
             databaseState.downUntil = max(databaseState.downUntil, now + time)
             databaseState.lockHolder = nil
+        case .backup: databaseState.backup = Backup(database: database, term: databaseState.term)
+        case .restore(let down):
+            guard let backup = databaseState.backup else { return }
+            for node in nodes where node.role == .registry {
+                kill(node, silently: false)
+                scheduler.add(.start(node.index), at: now + down)
+            }
+            database = backup.database
+            databaseState.term = backup.term
+            databaseState.isRestored = true
+            databaseState.lockHolder = nil
         case .databaseStalls(let time):
             databaseState.stalledUntil = max(databaseState.stalledUntil, now + time)
         case .databaseFlaky(let time):
@@ -78,7 +89,8 @@ extension World {
         case .suspend(let tenant, _), .offboard(let tenant, _):
             apply([setting.tenantDocument(tenant, suspended: false)])
         case .drainFleet(let fleet, _): ask("fleet.undrain", ["fleet": .string(fleet.text)])
-        case .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls, .providerRestart,
+        case .backup, .restore, .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls,
+            .providerRestart,
             .ledgerFull,
             .ledgerSlow, .wallStep, .reparameterise, .respecify:
             break

@@ -177,6 +177,7 @@ extension StoreReply {
         case .applied: "applied"
         case .saved: "saved"
         case .opened(let epoch, _, let resume): "epoch \(epoch), \(resume.open.count) open runs"
+        case .operation(let operation): "\(operation.kind.rawValue) of \(operation.tenant), \(operation.phase.rawValue)"
         case .openJobs(let rows): "\(rows.count) open jobs"
         case .audited: "audited"
         case .resume(let resume): "\(resume.open.count) open runs"

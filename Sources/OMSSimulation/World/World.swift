@@ -43,6 +43,13 @@ final class World {
         var lockHolder: (node: Int, incarnation: Int)?
         /// `oms.active_registry`.
         var term = 0
+        var backup: Backup?
+        var isRestored = false
+    }
+
+    struct Backup {
+        var database: SimDatabase
+        var term: Int
     }
 
     init(_ setting: Setting, _ options: SimulationOptions) {

@@ -1,0 +1,56 @@
+import OMSModel
+import OMSProtocol
+
+/// When others know more than the database: it was restored from a backup while fleets and gateways ran on. An epoch number
+/// is never given out twice, so a gateway's ledger keeps the highest epoch that has begun, and says it with each seal; every
+/// epoch, the first one too, begins with a seal (docs/replacement.md).
+extension Registry {
+    /// Somebody knows that this epoch has begun. If the database does not, the next number is above it.
+    mutating func learn(_ epoch: Int, of tenant: TenantID, from node: NodeID, at now: Moment) {
+        guard let track = tenants[tenant], epoch > max(track.epoch, track.floor) else { return }
+        tenants[tenant]?.floor = epoch
+        announce(
+            "epoch.ahead", tenant,
+            "tenant \(tenant): epoch \(epoch) is known to \(node), the last one in the database is \(track.epoch): it was "
+                + "restored from a backup. The next epoch is above both")
+        switch track.phase {
+        case .active, .starting: goBeyond(tenant, at: now)
+        // Asked for anew, with the higher number.
+        case .sealing, .sweeping: startSealing(tenant, at: now)
+        case .draining: attend(tenant, at: now)
+        // They come to it by themselves.
+        case .closing, .opening, .idle: break
+        }
+    }
+
+    /// A Work Manager knows a later epoch, or was told that more of its journal is committed than is: what it has forgotten
+    /// for that, it cannot tell again, and nothing that follows would ever be committed.
+    mutating func compare(_ status: WMStatus, of tenant: TenantID, at now: Moment) {
+        learn(status.epoch, of: tenant, from: status.fleet, at: now)
+        guard let track = tenants[tenant], status.epoch == track.epoch, !track.isEnded, !track.isOvertaken,
+            let told = status.ackSeq, told > track.ackSeq
+        else { return }
+        announce(
+            "journal.ahead", tenant,
+            "tenant \(tenant): of the journal of epoch \(track.epoch) \(told) facts were committed, the database has "
+                + "\(track.ackSeq): it was restored from a backup. Another epoch begins; the gateways name the jobs")
+        learn(track.epoch + 1, of: tenant, from: status.fleet, at: now)
+    }
+
+    /// The Work Manager of the epoch in the database is refused everywhere, and one of a later epoch may live: it is ended
+    /// by force, like one that does not answer.
+    mutating func goBeyond(_ tenant: TenantID, at now: Moment) {
+        timers.set(.tenant(tenant), now.monotonic + 1_000)
+        guard let track = tenants[tenant], !track.isBeginning else { return }
+        if let operation = track.operation {
+            // It led here; its own epoch is over.
+            if operation.epoch < track.epoch { finish(tenant, .done, at: now) }
+            return
+        }
+        guard mayForce(tenant, nil, at: now) else { return }
+        begin(
+            .replace, tenant, reason: "the database was restored: it knows epoch \(track.epoch) as it was, others more",
+            initiator: "registry",
+            isForced: true, at: now)
+    }
+}
