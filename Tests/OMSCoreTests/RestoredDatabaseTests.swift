@@ -138,6 +138,21 @@ struct RestoredDatabaseTests {
         #expect(bench.registry.tenants["men"]?.operation?.id == "o")
     }
 
+    @Test("a Work Manager of a tenant that nobody registered is told of once, one of an off-boarded tenant is not")
+    func stranger() {
+        var bench = RegistryBench.active()
+        let entry = JournalEntry(reason: ReasonRecord(subject: "s", since: at(0).wall, cleared: true))
+        let journal = Payload.journal(Journal(epoch: 3, firstSeq: 1, entries: [entry]))
+        for _ in 0..<3 { bench.feed(.received(Message(.wmJournal("nobody"), journal))) }
+        let events = bench.sent.compactMap { if case .event(let event) = $0.payload { event } else { nil } }
+        #expect(events.filter { $0.kind == "tenant.unknown" }.map(\.tenant) == ["nobody"])
+        bench.registry.removed("men")
+        bench.feed(.wake)
+        bench.sent = []
+        bench.feed(.received(Message(.wmJournal("men"), journal)))
+        #expect(bench.sent.isEmpty)
+    }
+
     @Test("a provider that another gateway speaks of is taken from it before it is given to the one in the database")
     func movedProvider() {
         var bench = RegistryBench()

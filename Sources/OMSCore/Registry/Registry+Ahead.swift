@@ -37,6 +37,19 @@ extension Registry {
         learn(track.epoch + 1, of: tenant, from: status.fleet, at: now)
     }
 
+    /// A Work Manager of a tenant that the database does not know. Nobody may end it but its own registry, which would be
+    /// this one, had it the tenant; so an operator is told, once.
+    mutating func meet(_ tenant: TenantID, _ epoch: Int) {
+        guard isLoaded, strangers.count < Self.maxStrangers, strangers.insert(tenant).inserted else { return }
+        announce(
+            "tenant.unknown", tenant,
+            "a Work Manager of epoch \(epoch) works for \(tenant), and no tenant '\(tenant)' is registered: the database was "
+                + "restored from a backup. Declare the tenant again (`oms apply`), then `oms offboard` it if it is to end"
+        )
+    }
+
+    private static var maxStrangers: Int { 1_000 }
+
     /// The Work Manager of the epoch in the database is refused everywhere, and one of a later epoch may live: it is ended
     /// by force, like one that does not answer.
     mutating func goBeyond(_ tenant: TenantID, at now: Moment) {

@@ -83,6 +83,8 @@ extension Registry {
         announce("tenant.removed", tenant, "tenant \(tenant) is removed; its history stays")
         tenants[tenant] = nil
         specs[tenant] = nil
+        // What it said last may come once more.
+        strangers.insert(tenant)
         versions["Tenant/\(tenant)"] = nil
         timers.set(.tenant(tenant), nil)
         timers.set(.operation(tenant), nil)

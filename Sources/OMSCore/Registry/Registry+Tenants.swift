@@ -314,7 +314,8 @@ extension Registry {
     }
 
     mutating func take(_ journal: Journal, of tenant: TenantID, at now: Moment) {
-        guard let track = tenants[tenant], journal.epoch == track.epoch, journal.firstSeq > 0 else { return }
+        guard let track = tenants[tenant] else { return meet(tenant, journal.epoch) }
+        guard journal.epoch == track.epoch, journal.firstSeq > 0 else { return }
         let last = journal.firstSeq + journal.entries.count - 1
         if last <= track.ackSeq {
             // Known and committed: the acknowledgement was lost.

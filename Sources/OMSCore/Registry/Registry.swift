@@ -44,6 +44,8 @@ package struct Registry: Sendable {
     /// The one that is under way.
     var rollout: Rollout?
     var rolloutWork = RolloutWork()
+    /// Tenants that are not registered and whose Work Managers were heard since the start.
+    var strangers: Set<TenantID> = []
     /// `Tenant/men` -> version, for optimistic changes.
     var versions: [String: Int] = [:]
     var specs: [TenantID: TenantSpec] = [:]

@@ -20,6 +20,9 @@ extension DevEnvironment {
             port: postgresPort, password: postgres.password, user: PostgresServer.owner, applicationName)
     }
 
+    /// A program of the same PostgreSQL, such as `pg_dump`.
+    package func postgresProgram(_ name: String) -> String { postgres.binaries + "/" + name }
+
     package func reporterConfiguration(applicationName: String = "oms-dev") -> PostgresConfiguration {
         postgres.configuration(
             port: postgresPort, password: postgres.reporterPassword, user: PostgresServer.reporter, applicationName)

@@ -55,6 +55,10 @@ package enum Mutant: String, CaseIterable, Sendable {
     case termIgnored = "registry-goes-on-after-another"
     /// Two registries at once: the database's lock is not asked.
     case lockIgnored = "no-registry-lock"
+    /// The registry does not hear of epochs that began and are not in its restored database.
+    case begunIgnored = "restored-epochs-ignored"
+    /// The registry does not hear that a Work Manager was told of more commits than its restored database has.
+    case toldIgnored = "restored-journal-ignored"
     /// A gateway without the broker goes on as if nothing had happened.
     case gatewayHoldsOn = "gateway-never-gives-up"
 
@@ -95,9 +99,18 @@ package enum Mutant: String, CaseIterable, Sendable {
                 ack.sealed?[index].listed = 0
             }
             return Message(message.topic, .gatewayAck(ack))
+        case .gatewayAck(var ack) where mutants.contains(.begunIgnored) && node.role == .registry:
+            for index in ack.sealed?.indices ?? 0..<0 { ack.sealed?[index].begun = nil }
+            return Message(message.topic, .gatewayAck(ack))
+        case .wmStatus(var status) where mutants.contains(.toldIgnored) && node.role == .registry:
+            status.ackSeq = nil
+            return Message(message.topic, .wmStatus(status))
         default: return message
         }
     }
+
+    /// A rule for restored databases needs some.
+    static let ofRestores: Set<Mutant> = [.begunIgnored, .toldIgnored]
 }
 
 extension World {

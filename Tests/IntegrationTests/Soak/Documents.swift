@@ -88,11 +88,14 @@ struct SmallWorld: Sendable {
 
     /// Lets everything end and compares all logs.
     /// - Parameter documents: the same with no service that fires any more.
-    func checkStory(after documents: String, _ database: Database? = nil) async throws -> [(String, Int)] {
+    func checkStory(
+        after documents: String, _ database: Database? = nil, forgotten: [String]? = nil
+    ) async throws -> [(String, Int)] {
         try await environment.apply(documents)
         let database = database ?? self.database
         try await database.wait(until: SoakChecker.isSettled, seconds: 120)
         var checker = SoakChecker(database, providers)
+        checker.forgotten = forgotten
         try await checker.check()
         for violation in checker.violations.prefix(20) { print("  - \(violation)") }
         if let first = checker.violations.first {
