@@ -3,7 +3,8 @@
     asyncapi.py                   the document's form, the golden messages, and that the checks refuse what is broken
     asyncapi.py cases             messages right and wrong with the schemas' verdict, one JSON line each:
                                   Tests/OMSProtocolTests/SchemaAgreementTests.swift asks the readers for theirs
-    asyncapi.py traffic           reads lines of mosquitto_sub -V 5 -q 1 --retain-as-published -F %J -t '#'
+    asyncapi.py traffic           reads lines of mosquitto_sub -V 5 -q 1 --retain-as-published -F %J -t '#'; what
+                                  traffic.py does with a system of its own
 """
 import copy
 import json
@@ -200,6 +201,11 @@ def traffic(messages, lines):
         if packet["qos"] != declared["qos"] or bool(packet["retain"]) != declared["retain"]:
             found.append(f"{packet['topic']}: QoS {packet['qos']}, retain {packet['retain']}")
         roles = {"oms": "registry", "fleet": "fleet", "gateway": "gateway", "cli": "admin"}
+        # The broker counts down how long it has kept a message.
+        expiry = packet.get("properties", {}).get("message-expiry-interval")
+        declared = declared.get("messageExpiryInterval")
+        if (expiry is None) != (declared is None) or expiry and expiry > declared:
+            found.append(f"{packet['topic']}: expires after {expiry} s, declared is {declared}")
         source = packet["payload"]["source"].split("/")[0]
         if roles.get(source, source) not in [tag["name"] for tag in send["tags"]]:
             found.append(f"{packet['topic']}: sent by {packet['payload']['source']}")

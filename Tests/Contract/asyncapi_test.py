@@ -79,7 +79,8 @@ class Traffic(unittest.TestCase):
     def found(self, **changes):
         messages = asyncapi.Messages(DOCUMENT)
         message = dict(messages.golden())["wmAck"] | {"source": "fleet/f1"}
-        packet = {"topic": "tenant/men/wm/ack", "qos": 1, "retain": 0, "payloadlen": 9, "payload": message} | changes
+        packet = {"topic": "tenant/men/wm/ack", "qos": 1, "retain": 0, "payloadlen": 9,
+                  "properties": {"message-expiry-interval": 300}, "payload": message} | changes
         counts, found = asyncapi.traffic(messages, [json.dumps(packet)])
         return found
 
@@ -89,6 +90,8 @@ class Traffic(unittest.TestCase):
         self.assertIn("QoS", self.found(qos=0)[0])
         self.assertIn("retain", self.found(retain=1)[0])
         self.assertIn("$", self.found(payload={"source": "fleet/f1"})[0])
+        self.assertIn("expires", self.found(properties={})[0])
+        self.assertIn("expires", self.found(properties={"message-expiry-interval": 301})[0])
         self.assertIn("sent by", self.found(payload=self.message("gateway/g1"))[0])
 
     def message(self, source):

@@ -32,12 +32,12 @@ package enum AsyncAPIDocument {
     }
 
     private static let description = """
-        All topics of OMS. Every message is one CloudEvents 1.0 JSON object of at most \(EnvelopeCodec.maxBytes) bytes in \
-        structured mode: there are no headers, data is the message. An empty message says that the thing is gone. \
-        The schemas are what the readers take. They take no notice of members that they do not know, and refuse a message \
-        with a word that they do not know. They take null for an optional member that is absent; OMS never writes it. \
-        The tags of an operation are the roles that may do it: the broker enforces them. Within version 1 only optional members are \
-        added.
+        All topics of OMS. Every message is one CloudEvents 1.0 JSON object of at most \(EnvelopeCodec.maxBytes) \
+        bytes in structured mode: there are no headers, data is the message. An empty message says that the thing is \
+        gone. The schemas are what the readers take. They take no notice of members that they do not know, and refuse \
+        a message with a word that they do not know. They take null for an optional member that is absent; OMS never \
+        writes it. The tags of an operation are the roles that may do it: the broker enforces them. Within version 1 \
+        only optional members are added.
         """
 
     private static var server: YAMLNode {

@@ -5,7 +5,7 @@ struct SchemaError: Error, CustomStringConvertible {
 }
 
 /// Finds the JSON Schema of a message by letting its type decode itself from a decoder that has an answer to every
-/// question and notes what was asked. So the schema is that of the reader, and there is nothing that could differ from it.
+/// question and notes what was asked. So the schema is that of the reader, and nothing could differ from it.
 ///
 /// Only keywords that mean the same in every draft from 7 to 2020-12 are used, and nothing stands beside a `$ref`.
 final class SchemaRecorder {

@@ -66,8 +66,10 @@ protocol MapShape {
 extension Dictionary: MapShape where Key: Decodable, Value: Decodable {
     static func key(by recorder: SchemaRecorder) throws -> YAMLNode? {
         if Key.self == String.self { return nil }
-        // Any other key would make it a list of pairs.
-        guard Key.self is any CodingKeyRepresentable.Type else { throw SchemaError("\(Self.self) is no JSON object") }
+        // Other keys make it a list of pairs, or are texts of a form that is not that of their values.
+        guard Key.self is any (CodingKeyRepresentable & WrittenSchema).Type else {
+            throw SchemaError("\(Self.self) is no JSON object")
+        }
         return try recorder.schema(of: Key.self).node
     }
     static func value(by recorder: SchemaRecorder) throws -> YAMLNode { try recorder.schema(of: Value.self).node }
