@@ -212,31 +212,35 @@ def traffic(messages, lines):
     return counts, found
 
 
+def report(found):
+    for text in found[:50]:
+        print(text[:2_000], file=sys.stderr)
+    sys.exit(f"AsyncAPI: FAILED: {len(found)} faults" if found else 0)
+
+
 def main():
     with open(DOCUMENT) as text:
         document = yaml.safe_load(text)
-    messages = Messages(document)
     command = sys.argv[1] if len(sys.argv) > 1 else "check"
-    found = lint(document)
+    if found := lint(document):
+        report(found)  # a broken document cannot judge messages
+    messages = Messages(document)
     if command == "cases":
         for topic, message, accepted in cases(messages):
             print(json.dumps({"topic": topic, "message": json.dumps(message), "accepted": accepted}))
     elif command == "traffic":
-        counts, more = traffic(messages, sys.stdin)
-        found += more
+        counts, found = traffic(messages, sys.stdin)
         print("messages:", {name: count for name, count in counts.items() if count})
         print("never seen:", [name for name, count in counts.items() if not count])
     else:
         golden = list(messages.golden())
-        found += [f"golden {name}: {error}" for name, message in golden if (error := messages.error(name, message))]
+        found = [f"golden {name}: {error}" for name, message in golden if (error := messages.error(name, message))]
         if [name for name, _ in golden] != sorted(messages.channels):
             found.append("golden messages: not one for each channel")
         print(f"AsyncAPI: {len(messages.channels)} channels, {len(document['operations'])} operations, "
               f"{len(document['components']['messages'])} messages, {len(document['components']['schemas'])} schemas; "
               f"{len(golden)} golden messages fit")
-    for text in found[:50]:
-        print(text, file=sys.stderr)
-    sys.exit(1 if found else 0)
+    report(found)
 
 
 if __name__ == "__main__":
