@@ -33,9 +33,12 @@ package struct BusOptions: ParsableArguments {
         if let path = mqttPasswordFile ?? environment["OMS_MQTT_PASSWORD_FILE"] {
             password = try SecretFile.read(path, option: "--mqtt-password-file")
         }
-        return MQTTConfiguration(
+        var configuration = MQTTConfiguration(
             host: mqttHost ?? environment["OMS_MQTT_HOST"] ?? "127.0.0.1", port: port, clientID: clientID,
             username: mqttUser ?? environment["OMS_MQTT_USER"] ?? role.rawValue, password: password)
+        configuration.keepAliveSeconds = BusSession.keepAliveSeconds
+        configuration.sessionExpirySeconds = UInt32(BusSession.sessionExpirySeconds)
+        return configuration
     }
 }
 

@@ -23,8 +23,12 @@ package enum AccessControlList {
         package var filter: String
     }
 
+    private static func observes(_ role: Role) -> Bool { role == .admin || role == .monitor }
+
+    static func mayRead(_ role: Role, _ row: TopicRow) -> Bool { observes(role) || row.readers.contains(role) }
+
     package static func rules(of role: Role) -> [Rule] {
-        let observes = role == .admin || role == .monitor
+        let observes = observes(role)
         var rules = observes ? everything.map { Rule(access: .read, filter: $0) } : []
         for row in TopicTable.rows {
             let reads = row.readers.contains(role) && !observes

@@ -36,6 +36,7 @@ package struct EnvelopeCodec {
     /// Larger messages are refused by the sender, before the broker sees them.
     package static let maxBytes = 262_144
     package static let contentType = "application/cloudevents+json"
+    static let specversion = "1.0"
 
     private let encoder = JSONEncoder()
     private let decoder = JSONDecoder()
@@ -56,7 +57,7 @@ package struct EnvelopeCodec {
         // The attributes are of our own making (names, numbers, times), so they need no escaping; the data comes last.
         var bytes = Array(
             """
-            {"specversion":"1.0","id":"\(header.id)","source":"\(header.source)",\
+            {"specversion":"\(Self.specversion)","id":"\(header.id)","source":"\(header.source)",\
             "type":"\(message.topic.kind.row.type)","time":"\(header.time)","data":
             """.utf8)
         bytes.append(contentsOf: data)
@@ -78,7 +79,8 @@ package struct EnvelopeCodec {
             throw EnvelopeError(code: .tooLarge, detail: "\(bytes.count) bytes, at most \(Self.maxBytes)")
         }
         do {
-            let (payload, header) = try topic.kind.decode(Data(bytes), by: decoder)
+            let reader = EnvelopeReader(kind: topic.kind, bytes: Data(bytes), decoder: decoder)
+            let (payload, header) = try topic.kind.content(reader)
             return (Message(topic, payload), header)
         } catch let error as EnvelopeError {
             throw error
@@ -88,7 +90,7 @@ package struct EnvelopeCodec {
     }
 }
 
-private struct Envelope<Content: Decodable>: Decodable {
+struct Envelope<Content: Decodable>: Decodable {
     var specversion: String
     var id: String
     var source: String
@@ -97,38 +99,50 @@ private struct Envelope<Content: Decodable>: Decodable {
     var data: Content
 }
 
-extension TopicKind {
-    fileprivate func decode(_ bytes: Data, by decoder: JSONDecoder) throws -> (Payload, EnvelopeHeader) {
-        func read<Content: Decodable>(_ wrap: (Content) -> Payload) throws -> (Payload, EnvelopeHeader) {
-            let envelope = try decoder.decode(Envelope<Content>.self, from: bytes)
-            guard envelope.specversion == "1.0", envelope.type == row.type else {
-                throw EnvelopeError(
-                    code: .version, detail: "expected \(row.type), got \(envelope.type) \(envelope.specversion)")
-            }
-            return (
-                wrap(envelope.data), EnvelopeHeader(id: envelope.id, source: envelope.source, time: envelope.time)
-            )
+private struct EnvelopeReader: ContentReader {
+    var kind: TopicKind
+    var bytes: Data
+    var decoder: JSONDecoder
+
+    func read<Content: Decodable>(_ wrap: (Content) -> Payload) throws -> (Payload, EnvelopeHeader) {
+        let envelope = try decoder.decode(Envelope<Content>.self, from: bytes)
+        guard envelope.specversion == EnvelopeCodec.specversion, envelope.type == kind.row.type else {
+            throw EnvelopeError(
+                code: .version, detail: "expected \(kind.row.type), got \(envelope.type) \(envelope.specversion)")
         }
+        return (wrap(envelope.data), EnvelopeHeader(id: envelope.id, source: envelope.source, time: envelope.time))
+    }
+}
+
+/// Does something with the type of a topic's data.
+protocol ContentReader {
+    associatedtype Answer
+    func read<Content: Decodable>(_ wrap: (Content) -> Payload) throws -> Answer
+}
+
+extension TopicKind {
+    /// Which data is on which topic: for reading it, and for the schemas in docs/asyncapi.yaml.
+    func content<Reader: ContentReader>(_ reader: Reader) throws -> Reader.Answer {
         switch self {
-        case .registryPresence, .fleetPresence, .gatewayPresence: return try read(Payload.presence)
-        case .gatewayControl: return try read(Payload.gatewayControl)
-        case .gatewayAck: return try read(Payload.gatewayAck)
-        case .wmControl: return try read(Payload.wmControl)
-        case .wmAck: return try read(Payload.wmAck)
-        case .wmHeartbeat: return try read(Payload.heartbeat)
-        case .wmStatus: return try read(Payload.wmStatus)
-        case .wmEpoch: return try read(Payload.wmEpoch)
-        case .wmState: return try read(Payload.wmState)
-        case .wmJournal: return try read(Payload.journal)
-        case .wmCommitted: return try read(Payload.committed)
-        case .serviceResult: return try read(Payload.result)
-        case .jobCommand: return try read(Payload.jobCommand)
-        case .jobEvent: return try read(Payload.jobEvent)
-        case .providerCatalog: return try read(Payload.catalog)
-        case .providerHealth: return try read(Payload.health)
-        case .query, .command: return try read(Payload.request)
-        case .response: return try read(Payload.response)
-        case .event: return try read(Payload.event)
+        case .registryPresence, .fleetPresence, .gatewayPresence: return try reader.read(Payload.presence)
+        case .gatewayControl: return try reader.read(Payload.gatewayControl)
+        case .gatewayAck: return try reader.read(Payload.gatewayAck)
+        case .wmControl: return try reader.read(Payload.wmControl)
+        case .wmAck: return try reader.read(Payload.wmAck)
+        case .wmHeartbeat: return try reader.read(Payload.heartbeat)
+        case .wmStatus: return try reader.read(Payload.wmStatus)
+        case .wmEpoch: return try reader.read(Payload.wmEpoch)
+        case .wmState: return try reader.read(Payload.wmState)
+        case .wmJournal: return try reader.read(Payload.journal)
+        case .wmCommitted: return try reader.read(Payload.committed)
+        case .serviceResult: return try reader.read(Payload.result)
+        case .jobCommand: return try reader.read(Payload.jobCommand)
+        case .jobEvent: return try reader.read(Payload.jobEvent)
+        case .providerCatalog: return try reader.read(Payload.catalog)
+        case .providerHealth: return try reader.read(Payload.health)
+        case .query, .command: return try reader.read(Payload.request)
+        case .response: return try reader.read(Payload.response)
+        case .event: return try reader.read(Payload.event)
         }
     }
 }

@@ -12,6 +12,8 @@ package enum TopicDocument {
                 + "message means: the thing is gone.",
             "Retained topics are published at QoS 1; subscribe to them at QoS 0, as a broker silently drops "
                 + "what exceeds its queue for QoS 1.",
+            "[asyncapi.yaml](asyncapi.yaml) has the same table for programs (AsyncAPI 3.0), and the JSON Schema of every "
+                + "message; `oms contract asyncapi > docs/asyncapi.yaml` makes it anew.",
             "",
             "| topic | says | type | QoS | retained | expires | from | to |",
             "|---|---|---|---|---|---|---|---|",

@@ -17,7 +17,8 @@ package enum TopicKind: String, CaseIterable, Sendable {
     case query, command, response, event
 }
 
-/// What is fixed for a kind of topic. The one source for client code, the broker's ACL and docs/topics.md.
+/// What is fixed for a kind of topic. The one source for client code, the broker's ACL, docs/topics.md and
+/// docs/asyncapi.yaml.
 package struct TopicRow: Sendable {
     package let kind: TopicKind
     /// Levels; `{x}` stands for one name.
@@ -53,6 +54,9 @@ package struct TopicRow: Sendable {
     /// The subscription filter that catches all topics of the kind.
     package var filter: String { levels.map { $0.hasPrefix("{") ? "+" : String($0) }.joined(separator: "/") }
 
+    /// The names of the pattern: `tenant`, `sp`.
+    var parameters: [String] { levels.filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) } }
+
     func filled(_ values: String...) -> String {
         var next = values.makeIterator()
         return levels.map { $0.hasPrefix("{") ? next.next() ?? "" : String($0) }.joined(separator: "/")
@@ -71,6 +75,18 @@ package struct TopicRow: Sendable {
 
 extension TopicKind {
     package var row: TopicRow { TopicTable.byKind[TopicTable.position[self] ?? 0] }
+
+    /// Where the answer comes, and the member of the data that is the same in both.
+    var answer: (kind: TopicKind, member: String)? {
+        switch self {
+        case .gatewayControl: (.gatewayAck, "id")
+        case .wmControl: (.wmAck, "id")
+        case .wmHeartbeat: (.wmStatus, "beat")
+        case .jobCommand: (.jobEvent, "job")
+        case .query, .command: (.response, "id")
+        default: nil
+        }
+    }
 }
 
 package enum TopicTable {

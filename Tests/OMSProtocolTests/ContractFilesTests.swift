@@ -5,7 +5,7 @@ import Testing
 /// Files made from the code are committed, so that a broker or a reader needs no build. They must not lag behind.
 @Suite struct ContractFilesTests {
     enum Part: String, CaseIterable {
-        case acl, topics
+        case acl, asyncapi, topics
         case mosquittoConf = "mosquitto-conf"
     }
 
@@ -13,6 +13,7 @@ import Testing
         let (path, expected) =
             switch part {
             case .acl: ("docker/mosquitto/acl", AccessControlList.render())
+            case .asyncapi: ("docs/asyncapi.yaml", try AsyncAPIDocument.render())
             case .mosquittoConf: ("docker/mosquitto/mosquitto.conf", BrokerProfile.container.render())
             case .topics: ("docs/topics.md", TopicDocument.render())
             }

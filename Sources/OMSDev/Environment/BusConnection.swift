@@ -55,6 +55,8 @@ package final class BusConnection: Sendable {
         var configuration = MQTTConfiguration(
             host: endpoint.host, port: endpoint.port, clientID: clientID.text, username: endpoint.user,
             password: endpoint.password)
+        configuration.keepAliveSeconds = BusSession.keepAliveSeconds
+        configuration.sessionExpirySeconds = UInt32(BusSession.sessionExpirySeconds)
         configuration.reconnectCap = .seconds(1)
         let client = MQTTClient(loop: loop, configuration: configuration) { event in
             // On the loop's thread, one after the other.

@@ -10,7 +10,7 @@ package enum ProviderFeature: String, CaseIterable, Sendable {
 
 /// The body of `GET /status`.
 package struct ProviderStatus: Hashable, Codable, Sendable {
-    package enum Level: String, Codable, Sendable { case pass, warn, fail }
+    package enum Level: String, Codable, Sendable, CaseIterable { case pass, warn, fail }
 
     package var status: Level
     /// Version of the interface: `"1"`.

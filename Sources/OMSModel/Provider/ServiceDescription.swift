@@ -66,14 +66,14 @@ package struct ServiceDescription: Hashable, Codable, Sendable {
 
 /// How a provider recognises a submit that it has had before. Only `clientKey` conforms; the others are for adapters
 /// to foreign systems.
-package enum Idempotency: String, Hashable, Codable, Sendable {
+package enum Idempotency: String, Hashable, Codable, Sendable, CaseIterable {
     case clientKey = "client-key"
     case label
     case none
 }
 
 /// What a stop can do to a job.
-package enum CancelCapability: String, Hashable, Codable, Sendable {
+package enum CancelCapability: String, Hashable, Codable, Sendable, CaseIterable {
     case none
     /// Before the job starts.
     case queuedOnly = "queued-only"

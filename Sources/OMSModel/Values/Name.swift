@@ -53,6 +53,8 @@ extension Name: ExpressibleByStringLiteral, ExpressibleByUnicodeScalarLiteral,
 
 /// The rule in words, for error messages.
 package let nameRule = "names are 1 to 63 of a-z, 0-9 and '-', not beginning with '-'"
+/// And as a regular expression, for schemas.
+package let namePattern = "^[a-z0-9][a-z0-9-]{0,62}$"
 
 private struct NameKey: CodingKey {
     var stringValue: String

@@ -2,7 +2,7 @@ package import OMSModel
 
 /// A Work Manager's command about one job. Submit and stop share a topic because order holds only within one.
 package struct JobCommand: Hashable, Codable, Sendable {
-    package enum Command: String, Codable, Sendable {
+    package enum Command: String, Codable, Sendable, CaseIterable {
         /// Safe to repeat: the job id makes the second one a question.
         case submit
         case stop

@@ -37,7 +37,7 @@ package struct JournalEntry: Hashable, Codable, Sendable {
 
 /// How a tick of a schedule ended. Each tick ends exactly once.
 package struct TickRecord: Hashable, Codable, Sendable {
-    package enum Outcome: String, Codable, Sendable { case fired, skipped, superseded }
+    package enum Outcome: String, Codable, Sendable, CaseIterable { case fired, skipped, superseded }
 
     package var service: ServiceID
     package var due: Timestamp
@@ -70,7 +70,7 @@ package struct TickRecord: Hashable, Codable, Sendable {
 }
 
 package struct RunRecord: Hashable, Codable, Sendable {
-    package enum State: String, Codable, Sendable {
+    package enum State: String, Codable, Sendable, CaseIterable {
         case running
         /// Every asked provider's result was used.
         case succeeded
@@ -229,7 +229,7 @@ package struct ServiceResult: Hashable, Codable, Sendable {
 }
 
 package struct ProviderContribution: Hashable, Codable, Sendable {
-    package enum Outcome: String, Codable, Sendable {
+    package enum Outcome: String, Codable, Sendable, CaseIterable {
         case used
         /// It delivered, and the rule had no use for it.
         case unused

@@ -2,7 +2,7 @@ package import OMSModel
 
 /// Birth, goodbye or last will of a process. A reader ignores a `lost` whose `boot` is not the current one.
 package struct Presence: Hashable, Codable, Sendable {
-    package enum State: String, Codable, Sendable {
+    package enum State: String, Codable, Sendable, CaseIterable {
         case online, draining, offline, lost
         /// A registry that waits for the active one to go.
         case standby
@@ -32,7 +32,7 @@ package struct Presence: Hashable, Codable, Sendable {
 
 /// A command to a gateway. Safe to repeat: the registry sends it until the acknowledgement comes.
 package struct GatewayControl: Hashable, Codable, Sendable {
-    package enum Command: String, Codable, Sendable {
+    package enum Command: String, Codable, Sendable, CaseIterable {
         case attach, detach
         /// Refuse every command below these epochs from now on, and say when no call of a lower one is under way.
         case seal
@@ -243,8 +243,8 @@ package struct Catalog: Hashable, Codable, Sendable {
 }
 
 package struct Health: Hashable, Codable, Sendable {
-    package enum Status: String, Codable, Sendable { case pass, warn, fail, unreachable, unknown }
-    package enum Circuit: String, Codable, Sendable {
+    package enum Status: String, Codable, Sendable, CaseIterable { case pass, warn, fail, unreachable, unknown }
+    package enum Circuit: String, Codable, Sendable, CaseIterable {
         case closed, open
         case halfOpen = "half-open"
     }

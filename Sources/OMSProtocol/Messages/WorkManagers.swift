@@ -2,7 +2,7 @@ package import OMSModel
 
 /// A command to a tenant's Work Manager, carried out by the named fleet process only if `boot` is its own.
 package struct WMControl: Hashable, Codable, Sendable {
-    package enum Command: String, Codable, Sendable {
+    package enum Command: String, Codable, Sendable, CaseIterable {
         case bootstrap, reconfigure
         /// Take no new work, end what runs as each service says, flush the journal, then end: the way out.
         case drain
@@ -54,7 +54,7 @@ package struct WMControl: Hashable, Codable, Sendable {
 }
 
 package struct WMAck: Hashable, Codable, Sendable {
-    package enum Phase: String, Codable, Sendable { case accepted, progress, done, rejected, failed }
+    package enum Phase: String, Codable, Sendable, CaseIterable { case accepted, progress, done, rejected, failed }
 
     package var id: String
     package var command: WMControl.Command
@@ -224,7 +224,7 @@ package struct WMEpoch: Hashable, Codable, Sendable {
 }
 
 package struct WMState: Hashable, Codable, Sendable {
-    package enum State: String, Codable, Sendable { case starting, active, draining, stopped, failed }
+    package enum State: String, Codable, Sendable, CaseIterable { case starting, active, draining, stopped, failed }
 
     package var state: State
     package var epoch: Int
