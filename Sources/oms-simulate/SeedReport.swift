@@ -20,6 +20,7 @@ struct SeedReport {
                     "--minutes", "\(command.minutes)",
                 ]
                 if command.standby { list.append("--standby") }
+                if !command.retention { list.append("--no-retention") }
                 if let mutant = command.mutant { list += ["--mutant", mutant] }
                 return list
             })

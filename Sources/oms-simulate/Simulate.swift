@@ -34,6 +34,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Some seeds have a second registry that waits for the database's lock.")
     var standby = false
 
+    @Flag(inversion: .prefixedNo, help: "Half of the seeds keep their history for a short time only.")
+    var retention = true
+
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
 
@@ -48,6 +51,7 @@ struct Simulate: ParsableCommand {
         var options = SimulationOptions()
         options.minutes = minutes
         options.standby = standby
+        options.retention = retention
         if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
             (options.mutants, options.focus) = ([mutant], mutant)
         }

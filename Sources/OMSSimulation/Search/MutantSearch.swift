@@ -15,6 +15,7 @@ package enum MutantSearch {
         broken.mutants = [mutant]
         broken.focus = mutant
         broken.standby = options.standby || mutant == .lockIgnored || mutant == .termIgnored
+        broken.retention = mutant.isOfRetention
         var whole = broken
         whole.mutants = []
         for count in 1...most {

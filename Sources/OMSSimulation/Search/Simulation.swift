@@ -11,6 +11,8 @@ package struct SimulationOptions: Sendable {
     package var focus: Mutant?
     /// Whether some seeds have a second registry that waits for the database's lock.
     package var standby = false
+    /// Whether half of the seeds keep their history for a short time only.
+    package var retention = false
 
     package init() {}
 
@@ -39,7 +41,8 @@ package struct Outcome: Sendable {
 package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
         let setting = Setting(
-            seed: seed, minutes: options.minutes, standby: options.standby, focus: options.focus)
+            seed: seed, minutes: options.minutes, standby: options.standby, retention: options.retention,
+            focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(
@@ -47,7 +50,8 @@ package enum Simulation {
             events: world.events, simulatedSeconds: Double(world.now) / Double(SimClock.second),
             faults: setting.faults.map { $0.description(setting.nodes) },
             figures: Outcome.Figures(
-                jobs: world.database.jobs.count, runs: world.database.runs.count,
+                jobs: world.database.jobs.count + world.database.pruned.jobs.count,
+                runs: world.database.runs.count + world.database.pruned.runs.count,
                 epochs: world.database.epochs.values.reduce(0) { $0 + $1.count },
                 executions: world.checker.executed.count))
     }
