@@ -3,7 +3,6 @@ import OMSProtocol
 
 /// Where the pruning of history stands.
 struct PruningWork: Sendable {
-    var isUnderWay = false
     /// Taken since it was last told.
     var counts: [Pruned.Kind: Int] = [:]
     /// Smaller after a failure, for a server that cannot do as much in time.
@@ -20,8 +19,8 @@ extension Registry {
     static let leastPruningRows = 100
 
     mutating func prune(at now: Moment) {
-        guard isLoaded, !pruning.isUnderWay, let keep = retention.keepMilliseconds else { return }
-        pruning.isUnderWay = true
+        // One batch at a time: only an answer sets the timer again.
+        guard isLoaded, let keep = retention.keepMilliseconds else { return }
         store(
             .prune(
                 Pruning(
@@ -29,7 +28,6 @@ extension Registry {
     }
 
     mutating func pruned(_ pruned: Pruned, at now: Moment) {
-        pruning.isUnderWay = false
         pruning.counts.merge(pruned.counts, uniquingKeysWith: +)
         pruning.limit = min(retention.rows, pruning.limit * 2)
         if pruning.failure != nil {
@@ -49,7 +47,6 @@ extension Registry {
 
     /// Nothing is lost: the same rows are there at the next try.
     mutating func pruningFailed(_ problem: Problem, at now: Moment) {
-        pruning.isUnderWay = false
         pruning.limit = min(pruning.limit, max(Self.leastPruningRows, pruning.limit / 4))
         timers.set(.prune, now.monotonic + retention.retryMilliseconds)
         let text = problem.detail ?? problem.type
