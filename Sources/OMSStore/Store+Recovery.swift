@@ -18,7 +18,8 @@ extension Store {
         }
     }
 
-    /// One transaction, safe to repeat. A row that is there stays as it is.
+    /// One transaction, safe to repeat. A row that is there stays as it is. What is older than the retention gets none: it may have
+    /// had one, with its end, that was pruned.
     /// - Returns: per tenant how many jobs had no row.
     static func recover(
         _ database: isolated PostgresConnection, _ recovery: Recovery
@@ -37,6 +38,7 @@ extension Store {
                   JOIN json_to_recordset($2::json) AS p(tenant text, service text, generation int, plan jsonb)
                     USING (tenant, service)
                 WHERE NOT EXISTS (SELECT FROM oms.job j WHERE j.id = l.job)
+                  AND l.deadline >= coalesce((SELECT before FROM oms.retention), '-infinity')
                 ORDER BY l.run, l.epoch
                 ON CONFLICT (id) DO NOTHING
                 """, [jobs, try Rows.json(recovery.plans)])
@@ -51,6 +53,7 @@ extension Store {
                   FROM json_to_recordset($1::json) AS l(job uuid, run uuid, tenant text, service text, provider text,
                       attempt int, epoch int, deadline timestamptz)
                     JOIN oms.run r ON r.id = l.run
+                  WHERE l.deadline >= coalesce((SELECT before FROM oms.retention), '-infinity')
                   ON CONFLICT (id) DO NOTHING
                   RETURNING id, tenant, epoch, revision, state, updated_at, message),
                 step AS (

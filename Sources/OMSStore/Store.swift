@@ -201,6 +201,7 @@ package actor Store {
                             [.text(provider.text), .text(client.text), .bool(passed), try Rows.json(report)])
                         return .saved
                     }()
+                case .prune(let pruning): .pruned(try Self.prune(database, pruning))
                 case .query(let query): try Self.query(database, query)
                 case .commit: preconditionFailure("journals are committed in groups")
                 }

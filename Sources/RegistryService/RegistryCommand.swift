@@ -13,6 +13,7 @@ import Postgres
 /// - `--pg-password-file`: first line is the password
 /// - `--pg-session-seconds` (3 to 3600, default 15): after so long a silence PostgreSQL ends the session, and with it the
 ///   lock of the active registry
+/// - `--retention-days` (2 to 36500, default 90; 0: for ever): how long history is kept
 /// - `--heartbeat-seconds` (1 to 60, default 5): how often each Work Manager is asked for its status
 /// - `--unwell-seconds` (default 30), `--fail-back-seconds` (default 15): hysteresis of planning on a provider
 package struct RegistryCommand: AsyncParsableCommand {
@@ -39,6 +40,10 @@ package struct RegistryCommand: AsyncParsableCommand {
             "Seconds of silence after which PostgreSQL ends this registry's session, so that another takes over (3 to 3600)."
     )
     package var pgSessionSeconds = 15
+    @Option(help: "Days that history is kept in PostgreSQL (2 to 36500; 0: for ever).")
+    package var retentionDays = Retention.defaultDays
+    @Option(help: .hidden)
+    package var retentionLookSeconds: Int?
     @Option(help: "Seconds between heartbeats (1 to 60).")
     package var heartbeatSeconds = 5
     @Option(help: "Seconds that a provider may be unwell before plans leave it (0 to 3600).")
@@ -59,6 +64,11 @@ package struct RegistryCommand: AsyncParsableCommand {
             guard (3...3_600).contains(pgSessionSeconds) else {
                 throw OptionError("--pg-session-seconds must be from 3 to 3600, not \(pgSessionSeconds)")
             }
+            guard retentionDays == 0 || (Retention.leastDays...36_500).contains(retentionDays) else {
+                throw OptionError(
+                    "--retention-days must be from \(Retention.leastDays) to 36500, or 0 to keep everything, not "
+                        + "\(retentionDays)")
+            }
             for (option, value) in [("--unwell-seconds", unwellSeconds), ("--fail-back-seconds", failBackSeconds)]
             where !(0...3_600).contains(value) {
                 throw OptionError("\(option) must be from 0 to 3600, not \(value)")
@@ -67,11 +77,12 @@ package struct RegistryCommand: AsyncParsableCommand {
                 unwellMilliseconds: Int64(unwellSeconds) * 1000, failBackMilliseconds: Int64(failBackSeconds) * 1000)
             let level = try logLevel.logLevel()
             let (bus, interval, session, database) = (bus, heartbeatSeconds, pgSessionSeconds, try database())
+            let retention = retention
             try await ServiceHost.run("oms-registry", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
                 let core = Registry(
                     id: node, boot: now.wall.milliseconds, release: ServiceHost.release, heartbeatSeconds: interval,
-                    patience: patience, sessionSeconds: session, at: now)
+                    patience: patience, sessionSeconds: session, retention: retention, at: now)
                 let shell = RegistryShell(loop: loop, core: core, logger: logger)
                 try await shell.start(bus, database: database)
                 return { await shell.stop() }
@@ -79,6 +90,17 @@ package struct RegistryCommand: AsyncParsableCommand {
         } catch {
             ServiceHost.fail("oms-registry", error)
         }
+    }
+
+    private var retention: Retention {
+        var retention = Retention.days(retentionDays)
+        // For tests, which cannot wait for hours.
+        if let retentionLookSeconds {
+            retention.firstMilliseconds = Int64(retentionLookSeconds) * 1000
+            retention.everyMilliseconds = retention.firstMilliseconds
+            retention.retryMilliseconds = retention.firstMilliseconds
+        }
+        return retention
     }
 
     private func database() throws -> PostgresConfiguration {

@@ -36,6 +36,8 @@ struct Simulate: ParsableCommand {
 
     @Flag(help: "Backups of the database are put back while fleets and gateways run on.")
     var restores = false
+    @Flag(inversion: .prefixedNo, help: "Half of the seeds keep their history for a short time only.")
+    var retention = true
 
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
@@ -52,6 +54,7 @@ struct Simulate: ParsableCommand {
         options.minutes = minutes
         options.standby = standby
         options.restores = restores
+        options.retention = retention
         if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
             (options.mutants, options.focus) = ([mutant], mutant)
         }

@@ -14,6 +14,7 @@ struct RegistryBench {
     var holdsEpochs = false
     var holdsOperations = false
     var holdsObservations = false
+    var holdsPrunings = false
     /// The link to the database is frozen.
     var holdsAll = false
     var snapshot = Snapshot()
@@ -41,6 +42,9 @@ struct RegistryBench {
     /// What a gateway names when it seals.
     var left: [NodeID: [LeftJob]] = [:]
     var failingRecoveries = 0
+    /// How the next batches of history end, the last first.
+    var failingPrunings: [Problem] = []
+    var prunedAnswers: [Pruned] = []
     /// Of tenants that were there before.
     var past: [TenantID: StoredManager] = [:]
 
@@ -76,6 +80,8 @@ struct RegistryBench {
                     } else if case .openEpoch = request, holdsEpochs {
                         held.append((ticket, request))
                     } else if case .saveOperation = request, holdsOperations {
+                        held.append((ticket, request))
+                    } else if case .prune = request, holdsPrunings {
                         held.append((ticket, request))
                     } else if case .observe = request, holdsObservations {
                         held.append((ticket, request))
@@ -161,6 +167,9 @@ struct RegistryBench {
                 return .failed(Problem(.unavailable, "down", retryable: true))
             }
             return .recovered(Dictionary(recovery.jobs.map { ($0.tenant, 1) }, uniquingKeysWith: +))
+        case .prune(let pruning):
+            if let failure = failingPrunings.popLast() { return .failed(failure) }
+            return .pruned(prunedAnswers.popLast() ?? Pruned(before: pruning.before))
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }
@@ -176,7 +185,7 @@ struct RegistryBench {
     /// Answers what was held back.
     mutating func release() {
         (holdsCommits, holdsEpochs, holdsOperations, holdsObservations) = (false, false, false, false)
-        holdsPlans = false
+        (holdsPlans, holdsPrunings) = (false, false)
         let late = held
         held = []
         for (ticket, request) in late { feed(.stored(ticket: ticket, answer(request))) }

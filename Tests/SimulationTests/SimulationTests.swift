@@ -28,8 +28,10 @@ struct SimulationTests {
     @Test("fresh seeds keep every promise")
     func freshSeeds() {
         let from = UInt64.random(in: 1...1_000_000_000)
+        var options = Self.options()
+        options.retention = true
         for seed in from..<from + 16 {
-            let outcome = Simulation.run(seed: seed, Self.options())
+            let outcome = Simulation.run(seed: seed, options)
             #expect(
                 outcome.violation == nil,
                 "scripts/simulate --replay \(seed) --minutes 2: \(outcome.violation.map { "\($0)" } ?? "")")

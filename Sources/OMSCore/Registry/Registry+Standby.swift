@@ -22,6 +22,7 @@ extension Registry {
         waiting = [:]
         observations = ObservationBuffer()
         isObserving = false
+        pruning = PruningWork(retention)
         proof = SessionProof()
         timers = TimerQueue()
         for node in gateways.keys {

@@ -89,6 +89,8 @@ extension Registry {
             // Reasons and states are told once: they must not be lost with the database's connection.
             observations.giveBack(lost)
             timers.set(.observe, now.monotonic + 1_000)
+        case (.prune, .pruned(let pruned)): self.pruned(pruned, at: now)
+        case (.prune, .failed(let problem)): pruningFailed(problem, at: now)
         case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
         case (.apply, .failed(let problem)), (.query, .failed(let problem)):
             if let client { respond(client, problem) }
@@ -98,7 +100,7 @@ extension Registry {
             if let client { respond(client, 200, []) }
         case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
         case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _),
-            (.saveRollout, _):
+            (.saveRollout, _), (.prune, _):
             break
         }
     }
@@ -140,6 +142,7 @@ extension Registry {
             hearEarly(provider, at: now)
             attach(provider, at: now)
         }
+        if retention.keepMilliseconds != nil { timers.set(.prune, now.monotonic + retention.firstMilliseconds) }
         replanSoon(at: now)
     }
 

@@ -27,6 +27,7 @@ package struct Registry: Sendable {
     /// Seconds between heartbeats.
     let heartbeatSeconds: Int
     let patience: ProviderPatience
+    let retention: Retention
     /// After so long a silence PostgreSQL ends this registry's session, and another registry may be the active one.
     let sessionMilliseconds: Int64
 
@@ -69,6 +70,7 @@ package struct Registry: Sendable {
     /// Tenants whose open jobs are to be compared with their rows.
     var audits: [TenantID] = []
     var isObserving = false
+    var pruning: PruningWork
     /// What this registry knows of its own session (`Registry+Doubt.swift`).
     var proof = SessionProof()
     /// Monotonic, of the event that is being worked on.
@@ -96,6 +98,7 @@ package struct Registry: Sendable {
         case observe
         case audit
         case rollout
+        case prune
         case tenant(TenantID)
         case provider(ProviderID)
         case health(ProviderID)
@@ -112,10 +115,12 @@ package struct Registry: Sendable {
 
     package init(
         id: NodeID, boot: Int64, release: String, heartbeatSeconds: Int, patience: ProviderPatience = .init(),
-        sessionSeconds: Int = 15, at now: Moment
+        sessionSeconds: Int = 15, retention: Retention = .days(Retention.defaultDays), at now: Moment
     ) {
         self.patience = patience
         sessionMilliseconds = Int64(sessionSeconds) * 1000
+        self.retention = retention
+        pruning = PruningWork(retention)
         self.id = id
         self.boot = boot
         self.release = release
@@ -185,6 +190,7 @@ package struct Registry: Sendable {
             case .observe: isObserving = false
             case .audit: sendAudits(at: now)
             case .rollout: attendRollout(at: now)
+            case .prune: prune(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
             case .provider(let provider): attach(provider, at: now)
             case .health(let provider): settleHealth(provider, at: now)

@@ -44,6 +44,8 @@ package enum StoreRequest: Hashable, Sendable {
     case observe([Observation])
     /// The report of a conformance run, with its evidence.
     case saveVerification(ProviderID, passed: Bool, report: JSONValue, by: NodeID)
+    /// Takes old history out, a part at a time.
+    case prune(Pruning)
     case query(ClientRequest)
 }
 
@@ -65,6 +67,7 @@ package enum StoreReply: Hashable, Sendable {
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)
     case observed
+    case pruned(Pruned)
     case answer(ClientResponse)
     case failed(Problem)
 }

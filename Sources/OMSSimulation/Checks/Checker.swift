@@ -163,8 +163,16 @@ struct Checker {
                         + "\(kept.run?.description ?? ""), then \(refused.outcome.rawValue) "
                         + (refused.run?.description ?? ""))
             }
-        case .run(let run, _): finished(run, in: database, at: now)
+        case .run(let run, let before):
+            // Its jobs may be gone with it.
+            if before == nil, database.pruned.runs[run.record.id] != nil {
+                return returned("run \(run.record.id)", isOpen: run.record.finished == nil, at: now)
+            }
+            finished(run, in: database, at: now)
         case .job(let job, let before):
+            if before == nil, database.pruned.jobs[job.record.id] != nil {
+                returned("job \(job.record.id)", isOpen: !job.record.state.isTerminal, at: now)
+            }
             if let before, before.record.state.isTerminal {
                 violated(
                     .secondEnd, at: now,
@@ -173,6 +181,11 @@ struct Checker {
         // A contradiction is refused; the row stands.
         case .jobRefused: contradictions += 1
         }
+    }
+
+    /// A late word may make an ended row again, which is pruned again. Nothing may come to life.
+    private mutating func returned(_ row: String, isOpen: Bool, at now: SimTime) {
+        if isOpen { violated(.prunedReturns, at: now, "\(row) was pruned with its end, and is open now") }
     }
 
     /// A finished run's result names every provider that has a job of it.

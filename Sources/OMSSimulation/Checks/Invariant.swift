@@ -32,6 +32,8 @@ package enum Invariant: String, CaseIterable, Sendable {
     case unrecorded = "P4-row"
     /// After the faults everything ends, in time.
     case neverEnds = "P4-ends"
+    /// What was pruned does not come back as something to do.
+    case prunedReturns = "P4-pruned"
     /// A tick ends once.
     case tickTwice = "P5-once"
     /// No tick of a schedule is without an end.

@@ -22,6 +22,9 @@ extension World {
         checkTruth()
         checkRows()
         for tenant in setting.tenants { checkTenant(tenant) }
+        for (id, job) in database.pruned.jobs.sorted(by: { $0.key < $1.key }) where !job.record.state.isTerminal {
+            checker.violated(.neverEnds, at: now, "job \(id) of \(job.tenant) was pruned before it ended")
+        }
         for key in database.ticks.keys.sorted(by: { ($0.tenant, $0.service) < ($1.tenant, $1.service) }) {
             checkTicks(key)
         }
@@ -50,7 +53,9 @@ extension World {
 
     /// P4: what was refused, expired or never had was not executed; what succeeded was.
     private func checkTruth() {
-        for (id, job) in database.jobs.sorted(by: { $0.key < $1.key }) {
+        // What was pruned had ended, and is judged by that end.
+        let ended = database.pruned.jobs.merging(database.jobs) { _, present in present }
+        for (id, job) in ended.sorted(by: { $0.key < $1.key }) {
             guard let provider = providers[job.record.provider], !provider.liedAbout.contains(id) else { continue }
             switch job.record.state {
             case .rejected, .expired:
@@ -92,6 +97,9 @@ extension World {
         let limit = now - 15 * SimClock.second
         for (id, execution) in checker.executed.sorted(by: { $0.key < $1.key })
         where database.jobs[id] == nil && execution.at < limit {
+            // It had a row with an end. (An open one that was pruned is another broken promise.)
+            if database.pruned.jobs[id]?.record.state.isTerminal == true { continue }
+            if database.pruned.namedTooLate.contains(id) { continue }
             checker.violated(
                 .unrecorded, at: now,
                 "job \(id) of epoch \(execution.epoch) was executed and is in no row")

@@ -60,11 +60,15 @@ extension World {
     }
 
     private func checkAccounts(_ tenant: TenantID, _ epoch: Int) {
-        let receipts = database.receipts.filter { $0.key.tenant == tenant }.map(\.value)
+        let receipts = database.receipts.merging(database.pruned.receipts) { present, _ in present }.filter {
+            $0.key.tenant == tenant
+        }.map(\.value)
         for provider in setting.providers.map(\.id) {
             for (id, job) in providers[provider]?.jobs ?? [:]
             where job.request.tenant == tenant && job.epoch < epoch && !job.state.isTerminal {
-                if database.jobs[id] != nil || receipts.contains(where: { $0.jobs[id] != nil }) { continue }
+                if database.jobs[id] != nil || database.pruned.jobs[id] != nil { continue }
+                if database.pruned.namedTooLate.contains(id) { continue }
+                if receipts.contains(where: { $0.jobs[id] != nil }) { continue }
                 // Who sent it may be away; it names it when it comes back (docs/replacement.md).
                 guard nodes.contains(where: { $0.role == .gateway && mayAct($0) && $0.ledger.knows(id) }) else {
                     continue

@@ -14,7 +14,8 @@ extension World {
         else { return }
         let period = Int64(seconds) * 1000
         var done: Timestamp?
-        for (due, tick) in (database.ticks[key] ?? [:]).sorted(by: { $0.key < $1.key }) where tick.manual != true {
+        let all = (database.pruned.ticks[key] ?? [:]).merging(database.ticks[key] ?? [:]) { _, present in present }
+        for (due, tick) in all.sorted(by: { $0.key < $1.key }) where tick.manual != true {
             let expected = timetable.next(after: done)?.due
             if due != expected {
                 checker.violated(

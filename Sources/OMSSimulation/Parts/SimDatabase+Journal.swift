@@ -28,6 +28,7 @@ extension SimDatabase {
             changes.append(.tickAgain(key, kept: kept, refused: tick))
             return
         }
+        if let gone = pruned.ticks[key]?[tick.due] { changes.append(.tickAgain(key, kept: gone, refused: tick)) }
         ticks[key, default: [:]][tick.due] = tick
         changes.append(.tick(key, tick))
     }
@@ -40,10 +41,13 @@ extension SimDatabase {
             changes.append(.run(run, before: nil))
             return
         }
-        guard known.record.finished == nil else { return }
+        // A late branch amends a result: a higher revision of it.
+        guard known.record.finished == nil || known.record.result?.revision ?? 1 < record.result?.revision ?? 1 else {
+            return
+        }
         var run = known
         run.record.state = record.state
-        run.record.finished = record.finished
+        run.record.finished = known.record.finished ?? record.finished
         run.record.plan = record.plan ?? known.record.plan
         run.record.consumed = record.consumed ?? known.record.consumed
         run.record.result = record.result

@@ -7,6 +7,10 @@ extension SimDatabase {
     mutating func recover(_ recovery: Recovery) -> [TenantID: Int] {
         var counts: [TenantID: Int] = [:]
         for left in recovery.jobs where jobs[left.job] == nil {
+            if let prunedBefore, left.deadline < prunedBefore, !broken.contains(.prunedIsFound) {
+                pruned.namedTooLate.insert(left.job)
+                continue
+            }
             if runs[left.run] == nil {
                 guard let plan = recovery.plans.first(where: { $0.tenant == left.tenant && $0.service == left.service })
                 else { continue }

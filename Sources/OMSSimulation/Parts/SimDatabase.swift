@@ -89,6 +89,11 @@ struct SimDatabase {
     var nodes: [NodeKey: StoredNode] = [:]
     var attachments: [ProviderID: NodeID] = [:]
 
+    /// `oms.retention`.
+    var prunedBefore: Timestamp?
+    /// What was pruned. Only the judges look here.
+    var pruned = History()
+
     var changes: [Change] = []
     var commits = 0
     /// Mutants: rules of the SQL that are left out.
@@ -134,6 +139,7 @@ struct SimDatabase {
             for observation in observations { observe(observation) }
             return .observed
         case .saveVerification: return .saved
+        case .prune(let pruning): return .pruned(prune(pruning))
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }

@@ -59,8 +59,17 @@ package enum Mutant: String, CaseIterable, Sendable {
     case begunIgnored = "restored-epochs-ignored"
     /// The registry does not hear that a Work Manager was told of more commits than its restored database has.
     case toldIgnored = "restored-journal-ignored"
+    /// A job that a gateway names is found, also when it is so old that it may have been pruned.
+    case prunedIsFound = "pruned-is-found"
+    /// The newest run and tick of a service are pruned like any other.
+    case newestIsPruned = "newest-is-pruned"
+    /// A run that has ended is pruned with a job that has not.
+    case openJobIsPruned = "open-job-is-pruned"
     /// A gateway without the broker goes on as if nothing had happened.
     case gatewayHoldsOn = "gateway-never-gives-up"
+
+    /// Rules of the retention need one.
+    var isOfRetention: Bool { [.prunedIsFound, .newestIsPruned, .openJobIsPruned].contains(self) }
 
     static func lossOfLedger(_ mutants: Set<Mutant>) -> (LedgerEntry) -> Bool {
         let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))

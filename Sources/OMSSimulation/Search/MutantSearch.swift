@@ -16,6 +16,7 @@ package enum MutantSearch {
         broken.focus = mutant
         broken.standby = options.standby || mutant == .lockIgnored || mutant == .termIgnored
         broken.restores = options.restores || Mutant.ofRestores.contains(mutant)
+        broken.retention = mutant.isOfRetention
         var whole = broken
         whole.mutants = []
         for count in 1...most {

@@ -13,6 +13,8 @@ package struct SimulationOptions: Sendable {
     package var standby = false
     /// Whether backups of the database are put back while fleets and gateways run on.
     package var restores = false
+    /// Whether half of the seeds keep their history for a short time only.
+    package var retention = false
 
     package init() {}
 
@@ -42,7 +44,7 @@ package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
         let setting = Setting(
             seed: seed, minutes: options.minutes, standby: options.standby, restores: options.restores,
-            focus: options.focus)
+            retention: options.retention, focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(
@@ -50,7 +52,8 @@ package enum Simulation {
             events: world.events, simulatedSeconds: Double(world.now) / Double(SimClock.second),
             faults: setting.faults.map { $0.description(setting.nodes) },
             figures: Outcome.Figures(
-                jobs: world.database.jobs.count, runs: world.database.runs.count,
+                jobs: world.database.jobs.count + world.database.pruned.jobs.count,
+                runs: world.database.runs.count + world.database.pruned.runs.count,
                 epochs: world.database.epochs.values.reduce(0) { $0 + $1.count },
                 executions: world.checker.executed.count))
     }

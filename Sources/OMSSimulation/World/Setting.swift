@@ -11,6 +11,7 @@ struct Setting {
     var scenarios: [ScenarioID: JSONValue] = [:]
     var heartbeatSeconds = 5
     var timing = GatewayTiming()
+    var retention = Retention(keepMilliseconds: nil)
     var background = World.Storm()
     /// Milliseconds after which a doubled message may still come a second time.
     var latestDouble: Int64 = 5_000
@@ -23,7 +24,10 @@ struct Setting {
     /// So long after the last fault everything that was due before it has ended.
     static let quietSeconds: SimTime = 300
 
-    init(seed: UInt64, minutes: Double, standby: Bool = false, restores: Bool = false, focus: Mutant? = nil) {
+    init(
+        seed: UInt64, minutes: Double, standby: Bool = false, restores: Bool = false, retention: Bool = false,
+        focus: Mutant? = nil
+    ) {
         self.seed = seed
         var random = SimRandom(seed: seed, stream: 1)
         let most = Int64(minutes * 60)
@@ -45,7 +49,20 @@ struct Setting {
         scenarios = ["main": Self.mainScenario(&random), "plain": Self.plainScenario(&random)]
         faults = Nemesis.plan(self, seed: seed)
         if restores { faults += Nemesis.restores(self, seed: seed) }
+        if retention { self.retention = Self.retention(seed) }
         if let focus { faults += Nemesis.focused(self, on: focus, seed: seed) }
+    }
+
+    /// A history of minutes: in half of the seeds it is kept for a part of that, much shorter than gateways remember.
+    private static func retention(_ seed: UInt64) -> Retention {
+        var random = SimRandom(seed: seed, stream: 4)
+        guard random.chance(0.5) else { return Retention(keepMilliseconds: nil) }
+        var retention = Retention(keepMilliseconds: random.pick([20, 90, 240] as [Int64]) * 1000)
+        retention.firstMilliseconds = 5_000
+        retention.everyMilliseconds = random.pick([5_000, 20_000])
+        retention.retryMilliseconds = 10_000
+        retention.rows = Int(random.pick([1, 5, 1_000]))
+        return retention
     }
 
     private static func mainScenario(_ random: inout SimRandom) -> JSONValue {

@@ -149,6 +149,7 @@ extension StoreRequest {
         case .commit(let tenant, let journal):
             "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .observe(let observations): "observe \(observations.count)"
+        case .prune(let pruning): "prune before \(pruning.before)"
         case .saveVerification, .query: "query"
         }
     }
@@ -184,6 +185,7 @@ extension StoreReply {
         case .recovered(let found): "recovered \(found.values.reduce(0, +))"
         case .committed(let seq): "committed \(seq)"
         case .observed: "observed"
+        case .pruned(let pruned): "pruned \(pruned.counts[.runs] ?? 0) runs, \(pruned.counts[.jobs] ?? 0) jobs"
         case .rollout(let rollout, _): "rollout \(rollout.phase.rawValue)"
         case .figures(let services): "figures of \(services.count) services"
         case .answer: "answer"

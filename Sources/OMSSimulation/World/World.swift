@@ -165,7 +165,8 @@ final class World {
         switch node.role {
         case .registry:
             node.registry = Registry(
-                id: node.id, boot: node.boot, release: "sim", heartbeatSeconds: setting.heartbeatSeconds, at: moment)
+                id: node.id, boot: node.boot, release: "sim", heartbeatSeconds: setting.heartbeatSeconds,
+                retention: setting.retention, at: moment)
             node.filters = ShellSubscriptions.registry(node.id)
         case .fleet:
             node.fleet = Fleet(id: node.id, boot: node.boot, release: "sim", at: moment)

@@ -11,7 +11,8 @@ enum Migrator {
     static let migrations = [
         migration0001Core, migration0002Report, migration0003Catalogs, migration0004Operations, migration0005Why,
         migration0006Rollouts,
-        migration0010Schedules, migration0011Revisions, migration0012Terms, migration0013RunTimes,
+        migration0010Schedules, migration0011Revisions, migration0012Terms,
+        migration0013Retention,
     ]
 
     /// Chosen at random once; the same key in every release, so that two registries never migrate at the same time.
