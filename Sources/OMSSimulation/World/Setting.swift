@@ -49,7 +49,8 @@ struct Setting {
         scenarios = ["main": Self.mainScenario(&random), "plain": Self.plainScenario(&random)]
         faults = Nemesis.plan(self, seed: seed)
         if restores { faults += Nemesis.restores(self, seed: seed) }
-        if retention { self.retention = Self.retention(seed) }
+        // A backup that is older than the retention is not promised anything (docs/operations.md).
+        if retention, !restores { self.retention = Self.retention(seed) }
         if let focus { faults += Nemesis.focused(self, on: focus, seed: seed) }
     }
 
