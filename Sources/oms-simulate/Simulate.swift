@@ -39,6 +39,9 @@ struct Simulate: ParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Half of the seeds keep their history for a short time only.")
     var retention = true
 
+    @Flag(help: "Schedules are cron expressions instead of rhythms.")
+    var cron = false
+
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
 
@@ -55,6 +58,7 @@ struct Simulate: ParsableCommand {
         options.standby = standby
         options.restores = restores
         options.retention = retention
+        options.cron = cron
         if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
             (options.mutants, options.focus) = ([mutant], mutant)
         }

@@ -3,16 +3,20 @@ import OMSModel
 import OMSProtocol
 
 extension World {
+    /// Milliseconds between two ticks; nil: no schedule. The cron expressions of the simulation are all frequent.
+    private static func longestPause(_ frequency: Frequency) -> Int64? {
+        frequency.everySeconds.map { Int64($0) * 1000 } ?? frequency.cron.map { _ in 180_000 }
+    }
+
     /// P5: the ticks of a schedule follow each other without a hole, from the anchor to the end.
     func checkTicks(_ key: SimDatabase.TickKey) {
         let plans = (database.configurations[key.tenant] ?? []).map { $0.service(key.service) }
-        guard let last = plans.last ?? nil, let seconds = last.frequency?.everySeconds,
+        guard let last = plans.last ?? nil, let period = last.frequency.flatMap({ Self.longestPause($0) }),
             let timetable = try? last.timetable(key.tenant),
             // Another anchor or period begins another row of ticks; so does a time without the service.
             plans.drop(while: { $0 == nil }).allSatisfy({ $0?.anchor == last.anchor && $0?.frequency == last.frequency }
             )
         else { return }
-        let period = Int64(seconds) * 1000
         var done: Timestamp?
         let all = (database.pruned.ticks[key] ?? [:]).merging(database.ticks[key] ?? [:]) { _, present in present }
         for (due, tick) in all.sorted(by: { $0.key < $1.key }) where tick.manual != true {

@@ -15,6 +15,8 @@ package struct SimulationOptions: Sendable {
     package var restores = false
     /// Whether half of the seeds keep their history for a short time only.
     package var retention = false
+    /// Whether schedules are cron expressions instead of rhythms.
+    package var cron = false
 
     package init() {}
 
@@ -44,7 +46,7 @@ package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
         let setting = Setting(
             seed: seed, minutes: options.minutes, standby: options.standby, restores: options.restores,
-            retention: options.retention, focus: options.focus)
+            retention: options.retention, cron: options.cron, focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(

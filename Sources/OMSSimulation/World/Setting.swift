@@ -26,7 +26,7 @@ struct Setting {
 
     init(
         seed: UInt64, minutes: Double, standby: Bool = false, restores: Bool = false, retention: Bool = false,
-        focus: Mutant? = nil
+        cron: Bool = false, focus: Mutant? = nil
     ) {
         self.seed = seed
         var random = SimRandom(seed: seed, stream: 1)
@@ -47,6 +47,7 @@ struct Setting {
         background.longestDelay = random.pick([5, 50, 2_000]) * SimClock.millisecond
         brokerQueue = random.pick([1_000, 1_000, 40])
         scenarios = ["main": Self.mainScenario(&random), "plain": Self.plainScenario(&random)]
+        if cron { useCron(seed) }
         faults = Nemesis.plan(self, seed: seed)
         if restores { faults += Nemesis.restores(self, seed: seed) }
         // A backup that is older than the retention is not promised anything (docs/operations.md).
@@ -85,6 +86,26 @@ struct Setting {
         }
         let dependent: JSONValue = ["type": "recommend", "timeout_s": 20, "deadline_s": 60, "after": ["load"]]
         return ["services": ["rank": everyOne(&random), "load": one(&random), "report": dependent]]
+    }
+
+    /// By the wall clock of their place instead of by a rhythm; from a stream of its own, so that the rest stays as it is.
+    private mutating func useCron(_ seed: UInt64) {
+        var random = SimRandom(seed: seed, stream: 6)
+        for id in scenarios.keys.sorted() {
+            guard case .object(var top)? = scenarios[id], case .object(var services)? = top["services"] else {
+                continue
+            }
+            for name in services.keys.sorted() {
+                guard case .object(var service)? = services[name], service["frequency"] != nil else { continue }
+                service["frequency"] = [
+                    "cron": .string(random.pick(["* * * * *", "*/2 * * * *", "H/3 * * * *"])),
+                    "time_zone": .string(random.pick(["UTC", "Europe/Berlin", "Asia/Kathmandu"])),
+                ]
+                services[name] = .object(service)
+            }
+            top["services"] = .object(services)
+            scenarios[id] = .object(top)
+        }
     }
 
     private static func plainScenario(_ random: inout SimRandom) -> JSONValue {
