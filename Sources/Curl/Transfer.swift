@@ -186,6 +186,7 @@ final class Transfer {
 
     func outcome(_ code: CURLcode) -> HTTPOutcome {
         if code == CURLE_OK {
+            readRetryAfter()
             return .answered(
                 HTTPResponse(
                     status: oms_curl_get_long(easy, CURLINFO_RESPONSE_CODE), headers: headers, body: body,
@@ -197,6 +198,13 @@ final class Transfer {
         let kind = kind(of: code)
         let message = kind == .policy ? "address not allowed" : String(cString: curl_easy_strerror(code))
         return .failed(.init(phase: phase, kind: kind, message: message, curlCode: Int(code.rawValue)))
+    }
+
+    /// Seconds or a date (RFC 9110, section 10.2.3): libcurl reads both, whoever asks for the header gets seconds.
+    private func readRetryAfter() {
+        let seconds = oms_curl_get_offset(easy, CURLINFO_RETRY_AFTER)
+        guard seconds > 0, let index = headers.firstIndex(where: { $0.name == "retry-after" }) else { return }
+        headers[index].value = "\(seconds)"
     }
 
     /// Nothing was sent only if no connection existed or no byte of the request was written to it.

@@ -1,4 +1,5 @@
 import Curl
+import Glibc
 import OMSRuntime
 import Testing
 
@@ -49,6 +50,30 @@ import Testing
             #expect(failure.curlCode == 65)
         }
         pool.shutdown()
+    }
+
+    @Test func retryAfterIsReadAsSecondsOrAsADate() async throws {
+        let cases: [(String, ClosedRange<Int>)] = [
+            ("7", 7...7), (Self.httpDate(afterSeconds: 90), 80...91), (Self.httpDate(afterSeconds: -90), 0...0),
+        ]
+        for (given, expected) in cases {
+            let server = RawServer { _, _ in ([Self.ok("", extra: "Retry-After: \(given)\r\n")], false) }
+            let pool = pool()
+            let header = try answer(await pool.send(HTTPRequest(url: server.url))).header("retry-after")
+            // A moment that has passed stays a date, which is no number of seconds to wait.
+            #expect(expected.contains(Int(header ?? "") ?? 0), "\(given) became \(header ?? "nothing")")
+            pool.shutdown()
+        }
+    }
+
+    /// IMF-fixdate.
+    private static func httpDate(afterSeconds seconds: Int) -> String {
+        var time = time_t(WallClock.milliseconds / 1000) + seconds
+        var parts = tm()
+        gmtime_r(&time, &parts)
+        var text = [CChar](repeating: 0, count: 64)
+        let count = strftime(&text, text.count, "%a, %d %b %Y %H:%M:%S GMT", &parts)
+        return String(decoding: text[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     @Test func requestAndAnswerPassUnchangedAndConnectionsAreReused() async throws {

@@ -87,6 +87,20 @@ struct RestoredDatabaseTests {
         #expect(opened(bench) == [1, 4])
     }
 
+    @Test("a registry that may not be the active one any more draws no conclusion: it knows less than the others too")
+    func stale() {
+        var bench = RegistryBench.active()
+        bench.holdsAll = true
+        bench.now += 60_000
+        bench.sent = []
+        bench.requests = []
+        bench.feed(status(epoch: 3, ackSeq: 0))
+        bench.pass(2_000)
+        #expect(reasons(bench).isEmpty)
+        let texts = bench.sent.compactMap { if case .event(let event) = $0.payload { event.text } else { nil } }
+        #expect(!texts.contains { $0.contains("restored") }, "\(texts)")
+    }
+
     @Test("with proof: strict nobody knows whether the later one lives: an operator must say")
     func strict() {
         var bench = RegistryBench.active()

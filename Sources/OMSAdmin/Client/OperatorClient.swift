@@ -19,6 +19,8 @@ package struct OperatorClient: Sendable {
     /// A lost question or answer is cheap to repeat: the registry knows the id.
     private static let repeatAfter: Duration = .seconds(2)
     package static let deadline: Duration = .seconds(5)
+    /// A registry without its database says so at once; another one, the active one, may be about to answer.
+    private static let secondAnswer: Duration = .seconds(1)
 
     package static func with<Value: Sendable>(
         _ endpoint: BusEndpoint, _ body: (OperatorClient) async throws -> Value
@@ -50,16 +52,7 @@ package struct OperatorClient: Sendable {
             id: BusConnection.uniqueID("q").text, client: connection.clientID, method: method, params: params)
         let connection = connection
         let response = try await withThrowingTaskGroup(of: ClientResponse?.self) { group in
-            group.addTask {
-                for await event in connection.events {
-                    if case .message(let message, _) = event, case .response(let response) = message.payload,
-                        response.id == request.id
-                    {
-                        return response
-                    }
-                }
-                return nil
-            }
+            group.addTask { await Self.best(answerTo: request.id, on: connection) }
             group.addTask {
                 try await send(topic, request)
                 try await Task.sleep(for: Self.repeatAfter)
@@ -81,6 +74,36 @@ package struct OperatorClient: Sendable {
                     ?? Problem(.internal, "the registry answered \(response.status) without a reason"))
         }
         return response.result ?? .null
+    }
+
+    private static func best(answerTo id: String, on connection: BusConnection) async -> ClientResponse? {
+        guard let first = await next(answerTo: id, on: connection) else { return nil }
+        guard first.status == 503 else { return first }
+        return await withTaskGroup(of: ClientResponse?.self) { group in
+            group.addTask {
+                while let other = await next(answerTo: id, on: connection) {
+                    if other.status != 503 { return other }
+                }
+                return nil
+            }
+            group.addTask {
+                try? await Task.sleep(for: secondAnswer)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        } ?? first
+    }
+
+    private static func next(answerTo id: String, on connection: BusConnection) async -> ClientResponse? {
+        for await event in connection.events {
+            if case .message(let message, _) = event, case .response(let response) = message.payload,
+                response.id == id
+            {
+                return response
+            }
+        }
+        return nil
     }
 
     private func send(_ topic: Topic, _ request: ClientRequest) async throws {

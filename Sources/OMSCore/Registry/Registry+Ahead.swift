@@ -6,13 +6,15 @@ import OMSProtocol
 /// epoch, the first one too, begins with a seal (docs/replacement.md).
 extension Registry {
     /// Somebody knows that this epoch has begun. If the database does not, the next number is above it.
-    mutating func learn(_ epoch: Int, of tenant: TenantID, from node: NodeID, at now: Moment) {
-        guard let track = tenants[tenant], epoch > max(track.epoch, track.floor) else { return }
+    ///
+    /// Nothing is said of it before the database has taken the operation or the epoch: a registry that is not the active one
+    /// any more knows less than the others too.
+    mutating func learn(_ epoch: Int, of tenant: TenantID, from node: NodeID, _ why: String? = nil, at now: Moment) {
+        guard !isInDoubt, let track = tenants[tenant], epoch > max(track.epoch, track.floor) else { return }
         tenants[tenant]?.floor = epoch
-        announce(
-            "epoch.ahead", tenant,
-            "tenant \(tenant): epoch \(epoch) is known to \(node), the last one in the database is \(track.epoch): it was "
-                + "restored from a backup. The next epoch is above both")
+        tenants[tenant]?.floorReason =
+            "the database was restored from a backup: "
+            + (why ?? "\(node) knows epoch \(epoch), the last one in it is \(track.epoch)")
         switch track.phase {
         case .active, .starting: goBeyond(tenant, at: now)
         // Asked for anew, with the higher number.
@@ -30,17 +32,25 @@ extension Registry {
         guard let track = tenants[tenant], status.epoch == track.epoch, !track.isEnded, !track.isOvertaken,
             let told = status.ackSeq, told > track.ackSeq
         else { return }
+        learn(
+            track.epoch + 1, of: tenant, from: status.fleet,
+            "of the journal of epoch \(track.epoch) it has \(track.ackSeq) facts, \(told) were committed", at: now)
+    }
+
+    mutating func sayWhatWasSkipped(_ tenant: TenantID, _ epoch: Int) {
+        guard let track = tenants[tenant], epoch > track.epoch + 1 else { return }
         announce(
-            "journal.ahead", tenant,
-            "tenant \(tenant): of the journal of epoch \(track.epoch) \(told) facts were committed, the database has "
-                + "\(track.ackSeq): it was restored from a backup. Another epoch begins; the gateways name the jobs")
-        learn(track.epoch + 1, of: tenant, from: status.fleet, at: now)
+            "epoch.ahead", tenant,
+            "tenant \(tenant): epoch \(epoch) follows on \(track.epoch); " + (track.floorReason ?? "others knew more"))
+        tenants[tenant]?.floorReason = nil
     }
 
     /// A Work Manager of a tenant that the database does not know. Nobody may end it but its own registry, which would be
     /// this one, had it the tenant; so an operator is told, once.
     mutating func meet(_ tenant: TenantID, _ epoch: Int) {
-        guard isLoaded, strangers.count < Self.maxStrangers, strangers.insert(tenant).inserted else { return }
+        guard isLoaded, !isInDoubt, strangers.count < Self.maxStrangers, strangers.insert(tenant).inserted else {
+            return
+        }
         announce(
             "tenant.unknown", tenant,
             "a Work Manager of epoch \(epoch) works for \(tenant), and no tenant '\(tenant)' is registered: the database was "
@@ -62,8 +72,7 @@ extension Registry {
         }
         guard mayForce(tenant, nil, at: now) else { return }
         begin(
-            .replace, tenant, reason: "the database was restored: it knows epoch \(track.epoch) as it was, others more",
-            initiator: "registry",
+            .replace, tenant, reason: track.floorReason ?? "the database was restored", initiator: "registry",
             isForced: true, at: now)
     }
 }

@@ -419,6 +419,7 @@ extension Registry {
         _ boot: Int64, at now: Moment
     ) {
         enter(tenant, .starting, at: now)
+        sayWhatWasSkipped(tenant, epoch)
         tenants[tenant]?.epoch = epoch
         tenants[tenant]?.isEnded = false
         tenants[tenant]?.since = since

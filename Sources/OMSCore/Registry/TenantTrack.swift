@@ -28,6 +28,7 @@ struct TenantTrack: Sendable {
     var epoch = 0
     /// The highest epoch that others know beyond it; no lower one is given out (`Registry+Ahead.swift`).
     var floor = 0
+    var floorReason: String?
     /// The row of `epoch` has an end: nobody can act for it, and its receipt is written.
     var isEnded = true
     var since = Timestamp(milliseconds: 0)

@@ -10,6 +10,31 @@ import Testing
 struct RegistryTakeoverTests {
     private let tenants = ["tenant-1", "tenant-2", "tenant-3"]
 
+    @Test("a second registry that cannot reach its database does not answer in the active one's place")
+    func withoutDatabase() async throws {
+        let proxy = FaultProxy()
+        try await SmallWorld.with(
+            registries: 2,
+            beforeServices: { environment in
+                let link = try proxy.link("database", to: environment.postgresPort)
+                proxy.set("database", .stall(toServer: true, toClient: true))
+                environment.lead("oms-registry-2", over: DevEnvironment.Detour(postgres: link))
+            }
+        ) { world in
+            let environment = world.environment
+            let began = MonotonicClock.milliseconds
+            for _ in 0..<10 {
+                let finished = try await environment.tell(["status"])
+                #expect(finished.status == 0, "\(finished.errors)")
+            }
+            print("ten answers beside a registry without a database: \(MonotonicClock.milliseconds - began) ms")
+            // Alone it is the one to say what is wrong, and soon.
+            await environment.supervisor.stop("oms-registry")
+            let alone = try await environment.tell(["status"])
+            #expect(alone.status != 0 && alone.errors.contains("database"), "\(alone.errors)")
+        }
+    }
+
     @Test("kill -9 of the active one, then a stale one that wakes up: one answers, epochs only rise")
     func takeover() async throws {
         try await SmallWorld.with(fleets: 2, registries: 2, providers: 2) { world in
