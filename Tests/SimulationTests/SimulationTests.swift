@@ -43,8 +43,12 @@ struct SimulationTests {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
             "failed-seeds.txt")
         for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") where !line.hasPrefix("#") {
-            let seed = try #require(line.split(separator: " ").first.flatMap { UInt64($0) }, "\(line)")
-            let outcome = Simulation.run(seed: seed)
+            var words = line.split(separator: " ")
+            var options = SimulationOptions()
+            options.restores = words.first == "restores"
+            if options.restores { words.removeFirst() }
+            let seed = try #require(words.first.flatMap { UInt64($0) }, "\(line)")
+            let outcome = Simulation.run(seed: seed, options)
             #expect(outcome.violation == nil, "\(line): \(outcome.violation.map { "\($0)" } ?? "")")
         }
     }

@@ -151,7 +151,10 @@ struct Checker {
 
     // MARK: - Rows
 
-    mutating func stored(_ change: SimDatabase.Change, in database: SimDatabase, at now: SimTime) {
+    mutating func stored(
+        _ change: SimDatabase.Change, by request: StoreRequest, in database: SimDatabase, at now: SimTime
+    ) {
+        let isFound = if case .recover = request { true } else { false }
         switch change {
         case .epochOpened: break
         case .tick: break
@@ -166,12 +169,12 @@ struct Checker {
         case .run(let run, let before):
             // Its jobs may be gone with it.
             if before == nil, database.pruned.runs[run.record.id] != nil {
-                return returned("run \(run.record.id)", isOpen: run.record.finished == nil, at: now)
+                return returned("run \(run.record.id)", isOpen: isFound && run.record.finished == nil, at: now)
             }
             finished(run, in: database, at: now)
         case .job(let job, let before):
             if before == nil, database.pruned.jobs[job.record.id] != nil {
-                returned("job \(job.record.id)", isOpen: !job.record.state.isTerminal, at: now)
+                returned("job \(job.record.id)", isOpen: isFound && !job.record.state.isTerminal, at: now)
             }
             if let before, before.record.state.isTerminal {
                 violated(
@@ -183,7 +186,8 @@ struct Checker {
         }
     }
 
-    /// A late word may make an ended row again, which is pruned again. Nothing may come to life.
+    /// A late word of a Work Manager may make a row again, which ends and is pruned again: the retention of a simulated history
+    /// is shorter than a Work Manager's memory. What a gateway names of a time that is pruned may not come to life.
     private mutating func returned(_ row: String, isOpen: Bool, at now: SimTime) {
         if isOpen { violated(.prunedReturns, at: now, "\(row) was pruned with its end, and is open now") }
     }

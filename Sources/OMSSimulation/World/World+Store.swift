@@ -58,7 +58,7 @@ extension World {
         database.changes = []
         for change in changes {
             trace.note(now, "row", nil) { change.summary }
-            checker.stored(change, in: database, at: now)
+            checker.stored(change, by: request, in: database, at: now)
         }
         return reply
     }
