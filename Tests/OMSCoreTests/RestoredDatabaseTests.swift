@@ -167,20 +167,24 @@ struct RestoredDatabaseTests {
         #expect(bench.sent.isEmpty)
     }
 
-    @Test("a provider that another gateway speaks of is taken from it before it is given to the one in the database")
-    func movedProvider() {
+    @Test(
+        "a provider that another gateway speaks of is taken from it before it is given to the one in the database, or to any",
+        arguments: [true, false])
+    func movedProvider(isAttached: Bool) {
         var bench = RegistryBench()
         bench.obedientGateways = ["g1": 1]
         let known = Presence(state: .online, boot: 1, since: at(0).wall, release: "t", protocols: [1])
         bench.snapshot.nodes = [StoredNode(role: .gateway, node: "g1", presence: known, isDraining: false)]
-        bench.snapshot.attachments = ["alpha": "g1"]
+        if isAttached { bench.snapshot.attachments = ["alpha": "g1"] }
         bench.snapshot.providers = ["alpha": (ProviderSpec(baseURL: "http://sp"), 1)]
-        bench.feed(.wake)
+        // What is retained may come before the database has answered, or after.
+        if isAttached { bench.feed(.wake) }
         bench.feed(.connected)
         bench.presence(.gatewayPresence("g2"))
         let elsewhere = Health(status: .pass, checked: at(0).wall, circuit: .closed, gateway: "g2", boot: 1)
         bench.feed(.received(Message(.providerHealth("alpha"), .health(elsewhere))))
         bench.presence(.gatewayPresence("g1"))
+        if !isAttached { bench.feed(.wake) }
         bench.pass(5_000)
         func controls(_ node: NodeID) -> [GatewayControl] {
             bench.sent.compactMap {

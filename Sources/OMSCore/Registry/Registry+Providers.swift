@@ -42,6 +42,8 @@ extension Registry {
         providers[provider]?.attachedBoot = nil
         if let former = track.gateway {
             providers[provider]?.hasMoved = true
+            // It counted as gone by what was known; if it shows up meanwhile, it must let go first.
+            providers[provider]?.strays.insert(former)
             announce("provider.moved", nil, "provider \(provider) moves from gateway \(former) to \(gateway)")
         }
         attach(provider, at: now)

@@ -275,9 +275,13 @@ package struct Registry: Sendable {
             return
         }
         hearGateway(health, after: known.health, at: now)
+        // Also when the database knows of no attachment at all: a backup may be older than the first one.
+        if known.gateway != health.gateway {
+            providers[provider]?.strays.insert(health.gateway)
+            providers[provider]?.hasMoved = true
+        }
         if let owner = known.gateway, owner != health.gateway {
             // Retained from before a move, or from a gateway that missed that the provider was taken from it.
-            providers[provider]?.strays.insert(health.gateway)
             return detachStray(provider, health.gateway)
         }
         let well = health.status == .pass || health.status == .warn
