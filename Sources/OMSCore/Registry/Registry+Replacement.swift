@@ -176,7 +176,7 @@ extension Registry {
         explain(
             tenant, "waits-for-proof",
             "proof: strict, and nothing proves that the Work Manager of epoch \(tenants[tenant]?.epoch ?? 0) has ended: "
-                + "start its fleet again, or make sure and say `oms force \(tenant) --evidence ...`", at: now)
+                + "start its fleet again, or make sure and say `oms operation force \(tenant) --evidence ...`", at: now)
         return false
     }
 
