@@ -5,6 +5,9 @@ set -eu
 umask 077
 cd "$(dirname "$0")"
 
+# Containers read these as other users. A clone made under a strict umask has them closed; they hold no secret.
+chmod -R go+rX mosquitto postgres ../examples
+
 # compose mounts these files as they are, so services with other user ids must be able to read them inside their
 # containers; on this machine the folder keeps everybody else out.
 mkdir -p secrets/monitor secrets/credentials

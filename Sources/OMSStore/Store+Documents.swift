@@ -119,7 +119,7 @@ extension Store {
             // 1. Write unless it is there already, word for word.
             let written = try database.query(
                 """
-                INSERT INTO oms.document AS d (kind, name, version, spec, changed_by) 
+                INSERT INTO oms.document AS d (kind, name, version, spec, changed_by)
                     VALUES ($1, $2, (SELECT coalesce(max(version), 0) + 1 FROM oms.document_version
                       WHERE kind = $1 AND name = $2), $3::jsonb, $4)
                 ON CONFLICT (kind, name) DO UPDATE

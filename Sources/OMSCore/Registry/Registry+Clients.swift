@@ -3,7 +3,7 @@ import OMSProtocol
 
 /// Questions and commands of the `oms` command.
 extension Registry {
-    /// Methods that only read are answered by the store (docs/interfaces.md lists them).
+    /// Methods that only read are answered by the store (`Store+Queries.swift` lists them).
     mutating func serve(_ request: ClientRequest, isCommand: Bool, at now: Moment) {
         if isStandby { return }  // the active one answers
         guard isLoaded else {

@@ -4,7 +4,7 @@ let migration0001Core = Migration(
     sql: """
         CREATE SCHEMA IF NOT EXISTS oms;
 
-        -- Times travel in one form (docs/interfaces.md section 3).
+        -- Times travel in one form: RFC 3339 in UTC with milliseconds.
         CREATE FUNCTION oms.rfc3339(t timestamptz) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
           RETURN to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
