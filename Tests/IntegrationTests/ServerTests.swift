@@ -44,6 +44,28 @@ import Testing
         }
     }
 
+    /// The registry's disk is the database's: whoever only reads must not be able to fill it.
+    @Test func theReporterCannotLiftItsLimits() async throws {
+        try await DevEnvironment.with(options()) { environment in
+            try await onDatabase(environment.postgresConfiguration()) { connection in
+                try await connection.execute(script: "ALTER ROLE reporter SET temp_file_limit = '8MB'")
+            }
+            try await onDatabase(environment.reporterConfiguration()) { connection in
+                let sort = "SELECT g FROM generate_series(1, 2000000) g ORDER BY md5(g::text) OFFSET 1999999"
+                let refused = await #expect(throws: PostgresError.self) { try await connection.query(sort) }
+                #expect(refused?.sqlState == "53400", "the limit of the role holds")
+                // This one it may lift; what it may write then is a matter of rights, and it has none.
+                try await connection.execute(script: "SET default_transaction_read_only = off")
+                for lift in ["SET temp_file_limit = -1", "ALTER ROLE reporter SET temp_file_limit = -1"] {
+                    let refused = await #expect(throws: PostgresError.self) {
+                        try await connection.execute(script: lift)
+                    }
+                    #expect(refused?.sqlState == "42501", "\(lift)")
+                }
+            }
+        }
+    }
+
     @Test func aKeptFolderIsUsedAgainAndBelongsToOneAtATime() async throws {
         let path = "/tmp/oms-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         defer { try? FileManager.default.removeItem(atPath: path) }

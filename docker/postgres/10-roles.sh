@@ -27,6 +27,8 @@ ALTER ROLE reporter SET default_transaction_read_only = on;
 ALTER ROLE reporter SET statement_timeout = '60s';
 ALTER ROLE reporter SET search_path = report;
 ALTER ROLE reporter SET timezone = 'UTC';
+-- The one limit that the role cannot lift for itself: a sort without end must not fill the registry's disk.
+ALTER ROLE reporter SET temp_file_limit = '1GB';
 
 SELECT format('GRANT oms_report TO reporter') WHERE NOT pg_has_role('reporter', 'oms_report', 'member') \gexec
 SELECT format('ALTER DATABASE %I OWNER TO oms', current_database()) \gexec

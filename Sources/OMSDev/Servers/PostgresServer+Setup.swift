@@ -50,6 +50,8 @@ extension PostgresServer {
                     ALTER ROLE \(Self.reporter) SET default_transaction_read_only = on;
                     ALTER ROLE \(Self.reporter) SET statement_timeout = '60s';
                     ALTER ROLE \(Self.reporter) SET search_path = report;
+                    ALTER ROLE \(Self.reporter) SET temp_file_limit = '1GB';
+                    ALTER ROLE \(Self.reporter) CONNECTION LIMIT 10;
                     """)
         }
         try folder.write(
