@@ -47,6 +47,7 @@ package struct FleetCommand: AsyncParsableCommand {
                         "the process before died while it looked after this tenant's Work Manager",
                         metadata: [LoggingKeys.tenant: "\(suspect)"])
                 }
+                logger.notice("time zones", metadata: [LoggingKeys.version: "\(ZoneDatabase.version)"])
                 let shell = FleetShell(loop: loop, core: core, box: box?.box, crashOn: crashOn, logger: logger)
                 try await shell.start(bus)
                 return {

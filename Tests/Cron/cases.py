@@ -20,6 +20,7 @@ ZONES = [
     "UTC", "Europe/Berlin", "Europe/London", "Europe/Dublin", "America/New_York", "America/St_Johns",
     "America/Santiago", "America/Sao_Paulo", "America/Havana", "Africa/Cairo", "Asia/Kathmandu", "Asia/Tehran",
     "Asia/Beirut", "Australia/Lord_Howe", "Australia/Sydney", "Pacific/Chatham", "Pacific/Apia", "Asia/Gaza",
+    "America/Vancouver", "America/Edmonton", "Africa/Casablanca",
 ]
 FIRST, LAST = datetime(2018, 1, 1, tzinfo=UTC), datetime(2034, 1, 1, tzinfo=UTC)
 TICKS = 6

@@ -1,13 +1,37 @@
 import Foundation
 import Synchronization
 
-/// Where `ZoneRules` come from: Foundation's copy of the IANA time zone database (ICU's, so containers need no
-/// `tzdata`). The only file of the scheduler that knows Foundation. The database does not change while a process
-/// lives, so a table that was read once is kept.
+/// Where `ZoneRules` come from: the system's `tzdata` (`/usr/share/zoneinfo`), unless the copy that is linked into the
+/// program (ICU's, by Foundation) is newer or the only one. Laws change more often than programs are built: an update of
+/// the package `tzdata` and a restart are enough, and a container without it still knows all zones.
+///
+/// The only file of the scheduler that knows Foundation. A table that was read once is kept: a schedule must not change
+/// its mind while a process lives.
 package enum ZoneDatabase {
     /// 2000 to 2100. Before and after, the nearest offset holds on.
-    private static let years: ClosedRange<Double> = 946_684_800...4_102_444_800
+    private static let years = 2000...2100
     private static let cache = Mutex<[String: ZoneRules]>([:])
+
+    /// Folder of the system's time zones; `OMS_ZONEINFO` names another, an empty one none.
+    private static let folder: String? = {
+        guard let folder = ProcessInfo.processInfo.environment["OMS_ZONEINFO"] else { return "/usr/share/zoneinfo" }
+        return folder.isEmpty ? nil : folder
+    }()
+
+    /// The system's, if it is at least as new as the one in the program.
+    private static let system: (folder: String, version: String)? = folder.flatMap { folder in
+        // The first line is `# version 2026f`.
+        guard let file = FileHandle(forReadingAtPath: folder + "/tzdata.zi"), let head = try? file.read(upToCount: 64)
+        else { return nil }
+        let words = String(decoding: head, as: UTF8.self).prefix { $0 != "\n" }.split(separator: " ")
+        guard words.count == 3, words[0] == "#", words[1] == "version" else { return nil }
+        return words[2] >= TimeZone.timeZoneDataVersion ? (folder, String(words[2])) : nil
+    }
+
+    /// Which rules are in force, for the log and for `oms next`: `2026f (/usr/share/zoneinfo)`.
+    package static var version: String {
+        system.map { "\($0.version) (\($0.folder))" } ?? "\(TimeZone.timeZoneDataVersion) (built in)"
+    }
 
     /// - Parameter name: an IANA name in its exact spelling, or `UTC`.
     /// - Returns: nil for anything else; also for `GMT+3` and the like, which no two systems read alike.
@@ -15,7 +39,7 @@ package enum ZoneDatabase {
         if name == "UTC" { return .utc }
         if let known = cache.withLock({ $0[name] }) { return known }
         guard name != "GMT", !isOffset(name), let zone = TimeZone(identifier: name) else { return nil }
-        let rules = read(zone, name)
+        let rules = system.flatMap { compiled(name, in: $0.folder) } ?? linked(zone, name)
         cache.withLock { $0[name] = rules }
         return rules
     }
@@ -33,13 +57,22 @@ package enum ZoneDatabase {
         !name.contains("/") && name.contains { $0 == "+" || $0 == "-" || $0 == ":" }
     }
 
-    private static func read(_ zone: TimeZone, _ name: String) -> ZoneRules {
+    /// - Parameter name: one that Foundation knows, so it leads out of no folder.
+    static func compiled(_ name: String, in folder: String) -> ZoneRules? {
+        guard !name.contains(".."), let file = FileHandle(forReadingAtPath: "\(folder)/\(name)"),
+            let bytes = try? file.read(upToCount: TimeZoneFile.maxBytes + 1)
+        else { return nil }
+        return TimeZoneFile.rules(name, Array(bytes), years: years)
+    }
+
+    static func linked(_ zone: TimeZone, _ name: String) -> ZoneRules {
         func offset(_ date: Date) -> Int64 { Int64(zone.secondsFromGMT(for: date)) }
-        var date = Date(timeIntervalSince1970: years.lowerBound)
+        let end: Double = 4_102_444_800  // 2100
+        var date = Date(timeIntervalSince1970: 946_684_800)  // 2000
         let initial = offset(date)
         var transitions: [ZoneRules.Transition] = []
         while let next = zone.nextDaylightSavingTimeTransition(after: date), next > date,
-            next.timeIntervalSince1970 < years.upperBound
+            next.timeIntervalSince1970 < end
         {
             // A change of the law without a change of the clock is no transition.
             if offset(next) != transitions.last?.offset ?? initial {
