@@ -8,7 +8,7 @@ import Testing
 /// The gateway dies at each of its crash points, again and again, with jobs flowing.
 @Suite("Crash points", .serialized, .timeLimit(.minutes(10)))
 struct CrashPointTests {
-    /// `OMS_CRASHES=34 swift test --filter CrashPointTests` gives a hundred and two deaths; the default is quick.
+    /// `OMS_TESTS=all OMS_CRASHES=34 swift test --filter CrashPointTests` gives a hundred and two deaths; the default is quick.
     static let crashesEach = ProcessInfo.processInfo.environment["OMS_CRASHES"].flatMap { Int($0) } ?? 4
 
     @Test(

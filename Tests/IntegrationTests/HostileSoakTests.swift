@@ -9,7 +9,7 @@ import Testing
 /// The whole system with one honest and many hostile providers: minute after minute, nothing grows, nobody is hurt.
 @Suite("Hostile soak", .serialized, .timeLimit(.minutes(20)))
 struct HostileSoakTests {
-    /// `OMS_SOAK_SECONDS=600 swift test --filter HostileSoakTests` for the long one.
+    /// `OMS_TESTS=all OMS_SOAK_SECONDS=600 swift test --filter HostileSoakTests` for the long one.
     static let seconds = ProcessInfo.processInfo.environment["OMS_SOAK_SECONDS"].flatMap { Int($0) } ?? 25
 
     private static let hostile: [(name: String, lies: Set<Lie>, rules: [FaultRule])] = [

@@ -11,7 +11,7 @@ import Testing
 /// did two Work Managers of one tenant act.
 @Suite("Soak", .serialized, .timeLimit(.minutes(60)))
 struct SoakTests {
-    /// `OMS_SOAK_SECONDS=900 OMS_SOAK_SEED=7 swift test --filter 'Soak/survives'` for the long one.
+    /// `OMS_TESTS=all OMS_SOAK_SECONDS=900 OMS_SOAK_SEED=7 swift test --filter 'Soak/survives'` for the long one.
     static let seconds = ProcessInfo.processInfo.environment["OMS_SOAK_SECONDS"].flatMap { Int($0) } ?? 75
     /// One plan by default, so that a failure speaks of the change and not of the day; `random` draws another.
     static let seed: UInt64 = {

@@ -8,7 +8,7 @@ import Testing
 /// A Work Manager that is replaced while it has many operations running.
 @Suite("Replacement", .serialized, .timeLimit(.minutes(30)))
 struct ReplacementTests {
-    /// `OMS_REPLACEMENTS=200 swift test --filter 'Replacement/fifty'` for the long one.
+    /// `OMS_TESTS=all OMS_REPLACEMENTS=200 swift test --filter 'Replacement/fifty'` for the long one.
     static let replacements = ProcessInfo.processInfo.environment["OMS_REPLACEMENTS"].flatMap { Int($0) } ?? 5
     private static let operations = 50
 

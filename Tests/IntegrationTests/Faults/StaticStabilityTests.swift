@@ -10,7 +10,7 @@ import Testing
 /// The control plane is away; schedules and jobs go on, and the history is whole afterwards.
 @Suite("Static stability", .serialized, .timeLimit(.minutes(30)))
 struct StaticStabilityTests {
-    /// `OMS_STATIC_SECONDS=600 swift test --filter StaticStability` for the long one.
+    /// `OMS_TESTS=all OMS_STATIC_SECONDS=600 swift test --filter StaticStability` for the long one.
     static let seconds = ProcessInfo.processInfo.environment["OMS_STATIC_SECONDS"].flatMap { Int($0) } ?? 20
     private let tenants = (1...4).map { "tenant-\($0)" }
 
