@@ -25,7 +25,6 @@ package actor GatewayShell {
     private var held: [Batch] = []
     private var firstHeld = 0
     private let reader = AnswerReader()
-    private let encoder = JSONEncoder()
     private var bus: Bus?
     private var timer = WakeTimer()
     /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
@@ -189,7 +188,7 @@ package actor GatewayShell {
     private func make(_ call: ProviderCall) {
         let request: HTTPRequest
         do {
-            request = try RequestBuilder.request(for: call, credentials: credentials, encoder: encoder)
+            request = try RequestBuilder.request(for: call, credentials: credentials)
         } catch {
             // Nothing left this process: the core may try again when the credential is there.
             return answered(call, 0, .failed(.notSent, .other, "\(error)"))

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import OMSBus
 import OMSCore
@@ -15,7 +14,6 @@ actor Ledger {
 
     private let database: SQLiteDatabase
     private let lock: FolderLock
-    private let encoder = JSONEncoder()
     private var queue: [(entries: [LedgerEntry], done: @Sendable (String?) -> Void)] = []
     private var commits = 0
 
@@ -55,7 +53,6 @@ actor Ledger {
 
     private static func read(_ database: SQLiteDatabase) throws -> LedgerContents {
         var contents = LedgerContents()
-        let decoder = JSONDecoder()
         contents.fences = try epochs(database, in: "fence")
         contents.begun = try epochs(database, in: "begun")
         let rows = try database.query(
@@ -68,7 +65,7 @@ actor Ledger {
             contents.open.append(
                 LedgerJob(
                     tenant: tenant, provider: provider, epoch: Int(epoch),
-                    request: try decoder.decode(JobRequest.self, from: Data(request)), acknowledged: acknowledged != 0))
+                    request: try JSON.decode(JobRequest.self, from: request), acknowledged: acknowledged != 0))
         }
         contents.ended = try readEnded(database)
         return contents
@@ -166,7 +163,7 @@ actor Ledger {
                 [
                     .text("\(job.request.id)"), .text(job.tenant.text), .text(job.provider.text),
                     .int(Int64(job.epoch)),
-                    .blob(Array(try encoder.encode(job.request))),
+                    .blob(try JSON.encode(job.request)),
                 ])
         case .acknowledged(let id):
             _ = try database.run("UPDATE job SET acknowledged = 1 WHERE id = ?", [.text("\(id)")])

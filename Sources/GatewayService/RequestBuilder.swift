@@ -1,5 +1,4 @@
 import Curl
-import FoundationEssentials
 import OMSCore
 import OMSModel
 
@@ -10,7 +9,7 @@ enum RequestBuilder {
     private static let maxBodyBytes = 1 << 20
 
     static func request(
-        for call: ProviderCall, credentials: CredentialStore, encoder: JSONEncoder
+        for call: ProviderCall, credentials: CredentialStore
     ) throws -> HTTPRequest {
         var headers = [("Accept", "application/json, application/problem+json"), ("OMS-SP-Version", "1")]
         if let credential = call.credential {
@@ -37,11 +36,11 @@ enum RequestBuilder {
             headers.append(("Content-Type", "application/json"))
             headers.append(("Idempotency-Key", "\"\(request.id)\""))
             headers.append(("Prefer", "respond-async"))
-            body = Array(try encoder.encode(request))
+            body = try JSON.encode(request)
         case .stop(let id, let action):
             (method, path) = ("POST", "/jobs/\(id)")
             headers.append(("Content-Type", "application/json"))
-            body = Array(try encoder.encode(action))
+            body = try JSON.encode(action)
         }
         var request = HTTPRequest(method: method, url: call.baseURL + path)
         request.headers = headers.map { (name: $0.0, value: $0.1) }

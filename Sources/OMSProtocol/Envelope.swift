@@ -1,4 +1,3 @@
-import FoundationEssentials
 package import OMSModel
 
 /// The CloudEvents 1.0 attributes of a message (CloudEvents "JSON Event Format" 1.0.2, structured mode).
@@ -31,25 +30,24 @@ package struct EnvelopeError: Error, Hashable, CustomStringConvertible {
     package var description: String { "\(code.rawValue): \(detail)" }
 }
 
-/// Turns messages into bytes and back. Not a singleton: each owner has its own encoder and decoder.
-package struct EnvelopeCodec {
+/// Turns messages into bytes and back.
+package struct EnvelopeCodec: Sendable {
     /// Larger messages are refused by the sender, before the broker sees them.
     package static let maxBytes = 262_144
     package static let contentType = "application/cloudevents+json"
     static let specversion = "1.0"
 
-    private let encoder = JSONEncoder()
-    private let decoder = JSONDecoder()
+    /// What a message may cost to read. Each value takes two bytes at least, so any message that is small enough has few
+    /// enough of them. The depth leaves room for what messages put around what was legal at the border (32 levels).
+    package static let limits = JSONLimits(bytes: maxBytes, depth: 48, nodes: maxBytes / 2)
 
-    package init() {
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    }
+    package init() {}
 
     /// - Throws: `EnvelopeError` with code `tooLarge`.
     package func encode(_ message: Message, _ header: EnvelopeHeader) throws(EnvelopeError) -> [UInt8] {
-        let data: Data
+        let data: [UInt8]
         do {
-            guard let encoded = try message.payload.encoded(by: encoder) else { return [] }
+            guard let encoded = try message.payload.encoded() else { return [] }
             data = encoded
         } catch {
             throw EnvelopeError(code: .malformed, detail: "cannot be encoded: \(error)")
@@ -79,7 +77,7 @@ package struct EnvelopeCodec {
             throw EnvelopeError(code: .tooLarge, detail: "\(bytes.count) bytes, at most \(Self.maxBytes)")
         }
         do {
-            let reader = EnvelopeReader(kind: topic.kind, bytes: Data(bytes), decoder: decoder)
+            let reader = EnvelopeReader(kind: topic.kind, tree: try JSONReader.read(bytes, Self.limits))
             let (payload, header) = try topic.kind.content(reader)
             return (Message(topic, payload), header)
         } catch let error as EnvelopeError {
@@ -101,11 +99,10 @@ struct Envelope<Content: Decodable>: Decodable {
 
 private struct EnvelopeReader: ContentReader {
     var kind: TopicKind
-    var bytes: Data
-    var decoder: JSONDecoder
+    var tree: JSONValue
 
     func read<Content: Decodable>(_ wrap: (Content) -> Payload) throws -> (Payload, EnvelopeHeader) {
-        let envelope = try decoder.decode(Envelope<Content>.self, from: bytes)
+        let envelope = try JSON.decode(Envelope<Content>.self, from: tree)
         guard envelope.specversion == EnvelopeCodec.specversion, envelope.type == kind.row.type else {
             throw EnvelopeError(
                 code: .version, detail: "expected \(kind.row.type), got \(envelope.type) \(envelope.specversion)")
@@ -149,42 +146,28 @@ extension TopicKind {
 
 extension Payload {
     /// nil for `removed`, which is an empty message.
-    fileprivate func encoded(by encoder: JSONEncoder) throws -> Data? {
+    fileprivate func encoded() throws -> [UInt8]? {
         switch self {
-        case .presence(let data): try encoder.encode(data)
-        case .gatewayControl(let data): try encoder.encode(data)
-        case .gatewayAck(let data): try encoder.encode(data)
-        case .wmControl(let data): try encoder.encode(data)
-        case .wmAck(let data): try encoder.encode(data)
-        case .heartbeat(let data): try encoder.encode(data)
-        case .wmStatus(let data): try encoder.encode(data)
-        case .wmEpoch(let data): try encoder.encode(data)
-        case .wmState(let data): try encoder.encode(data)
-        case .journal(let data): try encoder.encode(data)
-        case .committed(let data): try encoder.encode(data)
-        case .result(let data): try encoder.encode(data)
-        case .jobCommand(let data): try encoder.encode(data)
-        case .jobEvent(let data): try encoder.encode(data)
-        case .catalog(let data): try encoder.encode(data)
-        case .health(let data): try encoder.encode(data)
-        case .request(let data): try encoder.encode(data)
-        case .response(let data): try encoder.encode(data)
-        case .event(let data): try encoder.encode(data)
+        case .presence(let data): try JSON.encode(data)
+        case .gatewayControl(let data): try JSON.encode(data)
+        case .gatewayAck(let data): try JSON.encode(data)
+        case .wmControl(let data): try JSON.encode(data)
+        case .wmAck(let data): try JSON.encode(data)
+        case .heartbeat(let data): try JSON.encode(data)
+        case .wmStatus(let data): try JSON.encode(data)
+        case .wmEpoch(let data): try JSON.encode(data)
+        case .wmState(let data): try JSON.encode(data)
+        case .journal(let data): try JSON.encode(data)
+        case .committed(let data): try JSON.encode(data)
+        case .result(let data): try JSON.encode(data)
+        case .jobCommand(let data): try JSON.encode(data)
+        case .jobEvent(let data): try JSON.encode(data)
+        case .catalog(let data): try JSON.encode(data)
+        case .health(let data): try JSON.encode(data)
+        case .request(let data): try JSON.encode(data)
+        case .response(let data): try JSON.encode(data)
+        case .event(let data): try JSON.encode(data)
         case .removed: nil
         }
-    }
-}
-
-/// A decoding error as one sentence with the path, for logs.
-package func readable(_ error: any Error) -> String {
-    func path(_ context: DecodingError.Context) -> String {
-        context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: "/")
-    }
-    switch error {
-    case DecodingError.keyNotFound(let key, let context): return "\(path(context))/\(key.stringValue) is missing"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
-        DecodingError.dataCorrupted(let context):
-        return "\(path(context)): \(context.debugDescription)"
-    default: return "\(error)"
     }
 }

@@ -36,15 +36,7 @@ package enum MessageParts {
 }
 
 extension JSONValue {
-    package var roughBytes: Int {
-        switch self {
-        case .null, .bool: 6
-        case .int, .double: 20
-        case .string(let text): text.utf8.count + 8
-        case .array(let elements): elements.reduce(2) { $0 + $1.roughBytes + 1 }
-        case .object(let members): members.reduce(2) { $0 + $1.key.utf8.count + $1.value.roughBytes + 4 }
-        }
-    }
+    package var roughBytes: Int { encodedBytes }
 }
 
 extension ServicePlan {

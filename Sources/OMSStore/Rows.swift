@@ -1,4 +1,3 @@
-import FoundationEssentials
 import OMSModel
 import OMSProtocol
 import Postgres
@@ -23,10 +22,9 @@ enum Rows {
 
     /// `jsonb` cannot hold U+0000, and one in a provider's message must not block a journal: it becomes U+FFFD.
     static func json(_ value: some Encodable) throws -> PGValue {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
-        let text = String(decoding: try encoder.encode(value), as: UTF8.self)
-        return .text(text.contains("\\u0000") ? text.replacing("\\u0000", with: "\\ufffd") : text)
+        let writer = JSONWriter(nul: .replaced)
+        try writer.write(value)
+        return .text(String(decoding: writer.bytes, as: UTF8.self))
     }
 
     static func optionalJSON(_ value: (some Encodable)?) throws -> PGValue {
@@ -35,7 +33,7 @@ enum Rows {
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
-        try JSONDecoder().decode(type, from: Data(text.utf8))
+        try JSON.decode(type, from: Array(text.utf8))
     }
 }
 

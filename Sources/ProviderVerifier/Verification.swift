@@ -29,7 +29,7 @@ package actor Verification {
     var unanswered = 0
     var features: Set<String> = []
     var services: [JSONValue] = []
-    var capabilities: [String: JSONValue] = [:]
+    var capabilities: JSONObject = [:]
     var status: JSONValue = .null
     /// Jobs that were taken, with the request.
     var submitted: [(id: String, tenant: String)] = []

@@ -19,7 +19,7 @@ package struct VerifyReport: Sendable {
     package var aborted: String?
     package var requests: Int
     /// What was proved of the provider; the registry may store it.
-    package var capabilities: [String: JSONValue]
+    package var capabilities: JSONObject
 
     package func outcome(of id: String) -> Outcome? { items.first { $0.rule.id == id }?.outcome }
     package var failed: [String] { items.filter { $0.outcome == .fail }.map(\.rule.id) }
@@ -59,7 +59,7 @@ package struct VerifyReport: Sendable {
             "capabilities": .object(capabilities),
             "rules": .array(
                 items.map { item in
-                    var members: [String: JSONValue] = [
+                    var members: JSONObject = [
                         "id": .string(item.rule.id), "level": .string(item.rule.level.rawValue),
                         "section": .string(item.rule.section), "text": .string(item.rule.text),
                         "outcome": .string(item.outcome.rawValue),

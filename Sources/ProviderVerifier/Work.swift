@@ -21,7 +21,7 @@ struct Work: Sendable {
         let parameters = service["parameters_schema"]?["examples"]?.arrayValue ?? []
         let inputs = service["input_schema"]?["examples"]?.arrayValue ?? []
         return (0..<max(1, parameters.count, inputs.count)).map { index in
-            var job: [String: JSONValue] = [:]
+            var job: JSONObject = [:]
             var own = config
             if let example = parameters.dropFirst(index).first ?? parameters.last { own["parameters"] = example }
             job["config"] = .object(own)
@@ -39,7 +39,7 @@ struct Work: Sendable {
         guard let required = schema?["required"]?.arrayValue?.compactMap(\.stringValue), !required.isEmpty else {
             return nil
         }
-        var members: [String: JSONValue] = [:]
+        var members: JSONObject = [:]
         for name in required {
             let property = schema?["properties"]?[name]
             if let given = property?["examples"]?[0] ?? property?["default"] ?? property?["enum"]?[0] {

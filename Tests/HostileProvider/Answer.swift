@@ -20,7 +20,7 @@ struct Answer {
     static func problem(
         _ status: Int, _ slug: ProblemSlug, _ detail: String, errors: [String: String] = [:], retryable: Bool = false
     ) -> Answer {
-        var members: [String: JSONValue] = [
+        var members: JSONObject = [
             "type": .string(slug.urn), "title": .string(slug.rawValue), "status": .int(Int64(status)),
             "detail": .string(detail), "retryable": .bool(retryable),
         ]

@@ -201,7 +201,7 @@ extension HostileProvider.State {
             .int(states.reduce(0) { $0 + Int64(book.endedToday[$1] ?? 0) })
         }
         let offset = JobBook.offset(of: lies)
-        var status: [String: JSONValue] = [
+        var status: JSONObject = [
             "status": "pass", "version": "1", "time": .string(Timestamp(milliseconds: now + offset).description),
             "started_at": .string(
                 Timestamp(milliseconds: (lies.contains(.alwaysRestarted) ? now : startedAt) + offset).description),

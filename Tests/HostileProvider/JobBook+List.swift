@@ -56,7 +56,7 @@ extension JobBook {
             }
         }
         let page = found.prefix(size)
-        var body: [String: JSONValue] = [
+        var body: JSONObject = [
             "statistics": statistics(tenant, service, now), "jobs": .array(page.map { show($0.id, now) }),
         ]
         if let last = page.last, found.count > page.count {
@@ -68,7 +68,7 @@ extension JobBook {
 
     private func statistics(_ tenant: String?, _ service: String?, _ now: Int64) -> JSONValue {
         let wrong: Int64 = lies.contains(.wrongCounts) ? 7 : 0
-        let counts = counts(tenant: tenant, service: service).reduce(into: [String: JSONValue]()) {
+        let counts = counts(tenant: tenant, service: service).reduce(into: JSONObject()) {
             $0[$1.key.rawValue] = .int(Int64($1.value) + wrong)
         }
         return [

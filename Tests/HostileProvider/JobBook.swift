@@ -221,7 +221,7 @@ struct JobBook {
             error = state == .failed ? .internal : nil
             revision += record.shown
         }
-        var job: [String: JSONValue] = [
+        var job: JSONObject = [
             "id": .string(lies.contains(.wrongID) ? String(record.id.reversed()) : record.id),
             "service": .string(record.service), "tenant": .string(record.tenant), "state": .string(state.rawValue),
             "revision": lies.contains(.wrongTypes) ? .string("\(revision)") : .int(Int64(revision)), "attempt": 1,

@@ -57,7 +57,7 @@ struct AdoptionTests {
         var (manager, effects) = Fixture.manager(
             Fixture.config(plan), epoch: 2, resume: Self.resume(Self.open(plan, begun, known: 1)), now: at(5_000))
         #expect(effects.results.isEmpty)
-        let outputs: [String: JSONValue] = ["ranking": ["value": [["item": "x"]]]]
+        let outputs: JSONObject = ["ranking": ["value": [["item": "x"]]]]
         effects = manager.receive(
             .jobEvent("alpha", event(begun.jobs[0].id, .succeeded, epoch: 2, outputs: outputs, at: at(5_100))),
             at: at(5_100))

@@ -14,7 +14,7 @@ struct AmendTests {
         return plan
     }
 
-    private func list(_ value: JSONValue) -> [String: JSONValue] { ["records": ["value": [value]]] }
+    private func list(_ value: JSONValue) -> JSONObject { ["records": ["value": [value]]] }
 
     /// Three jobs, of which only the first has ended after 30 seconds.
     private func delivered() -> (WorkManager, jobs: [JobID], result: ServiceResult?) {

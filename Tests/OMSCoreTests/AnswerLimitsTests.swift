@@ -9,7 +9,7 @@ import Testing
 struct AnswerLimitsTests {
     let reader = AnswerReader()
     let id = jobID(7)
-    let long = String(repeating: "\u{1}\u{1F600}", count: 100_000)
+    let long = String(repeating: "\u{1}\u{1F600}", count: 8_000)
 
     private func body(_ answer: ProviderAnswer) throws -> ProviderAnswer.Body {
         guard case .answered(_, _, _, let body) = answer else { throw CancellationError() }
@@ -32,8 +32,8 @@ struct AnswerLimitsTests {
         job.message = long
         job.error = Problem(
             type: long, title: long, detail: long, instance: long,
-            errors: (0..<500).map { _ in
-                FieldError(pointer: String(long.prefix(2_000)), detail: String(long.prefix(2_000)))
+            errors: (0..<60).map { _ in
+                FieldError(pointer: String(long.prefix(300)), detail: String(long.prefix(300)))
             })
         job.outputs = ["text": ["value": .string(String(repeating: "\u{1}", count: 60_000))]]
         job.progress = 1e300
@@ -56,20 +56,21 @@ struct AnswerLimitsTests {
         let problem = Problem(type: "urn:x", detail: long)
         guard case .problem(let cut) = try self.read(.status, problem, status: 500) else { throw CancellationError() }
         #expect((cut.detail?.utf8.count ?? 0) <= 1_027)
-        let service = ServiceDescription(id: "x", type: "x", version: "1", description: long, available: true)
+        let service = ServiceDescription(id: "x", type: "x", version: "1", description: long + long + long, available: true)
         guard case .malformed(let why) = try self.read(.services(etag: nil), ServiceList(services: [service])) else {
             throw CancellationError()
         }
         #expect(why.contains("bytes"))
     }
 
-    @Test("what nests deeper than 32 levels is not parsed; brackets in texts do not count")
+    @Test("what nests deeper than 32 levels is left out; brackets in texts do not count")
     func depth() throws {
-        let deep = Array((String(repeating: "[", count: 65) + String(repeating: "]", count: 65)).utf8)
-        guard case .malformed(let why) = try body(reader.read(.status, status: 200, headers: [], body: deep)) else {
+        let deep = String(repeating: "[", count: 65) + String(repeating: "]", count: 65)
+        let text = String(decoding: JSONValue(encoding: GatewayBench.status()).bytes, as: UTF8.self)
+            .replacing("{", with: "{\"x\":\(deep),", maxReplacements: 1)
+        guard case .status = try body(reader.read(.status, status: 200, headers: [], body: Array(text.utf8))) else {
             throw CancellationError()
         }
-        #expect(why.contains("nested"))
         var job = GatewayBench().job(id, .running)
         job.message = String(repeating: "[{\\\"", count: 100)
         guard case .job = try read(.job(id), job) else { throw CancellationError() }

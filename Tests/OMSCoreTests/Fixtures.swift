@@ -68,7 +68,7 @@ extension [WorkManager.Effect] {
 }
 
 func event(
-    _ job: JobID, _ state: JobState, epoch: Int = 1, outputs: [String: JSONValue]? = nil, error: Problem? = nil,
+    _ job: JobID, _ state: JobState, epoch: Int = 1, outputs: JSONObject? = nil, error: Problem? = nil,
     progress: Double? = nil, at now: Moment
 ) -> JobEvent {
     JobEvent(

@@ -68,7 +68,7 @@ struct JournalBufferTests {
     @Test("large entries make small batches")
     func large() {
         var buffer = JournalBuffer()
-        let outputs: [String: JSONValue] = ["x": .string(String(repeating: "y", count: 30_000))]
+        let outputs: JSONObject = ["x": .string(String(repeating: "y", count: 30_000))]
         for number in 1...10 {
             let job = JobRecord(
                 id: JobID(time: at(0).wall, of: "\(number)"), run: RunID(time: at(0).wall, of: "r"), service: "s",

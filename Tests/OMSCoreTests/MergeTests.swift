@@ -4,7 +4,7 @@ import Testing
 
 @testable import OMSCore
 
-private func branch(_ provider: ProviderID, _ position: Int, _ outputs: [String: JSONValue]) -> Branch {
+private func branch(_ provider: ProviderID, _ position: Int, _ outputs: JSONObject) -> Branch {
     Branch(
         provider: provider, position: position, job: JobID(time: at(0).wall, of: provider.text), state: .succeeded,
         outputs: outputs)
@@ -128,7 +128,7 @@ struct MergeTests {
 
     @Test("pooled proportions are the test on the added counts")
     func pooled() throws {
-        func arms(_ n1: Int64, _ c1: Int64, _ n2: Int64, _ c2: Int64) -> [String: JSONValue] {
+        func arms(_ n1: Int64, _ c1: Int64, _ n2: Int64, _ c2: Int64) -> JSONObject {
             [
                 "control": ["value": ["n": .int(n1), "clicks": .int(c1)]],
                 "treatment": ["value": ["n": .int(n2), "clicks": .int(c2)]],
@@ -196,7 +196,7 @@ struct MergeProperties {
     }
 
     /// Few different values, so that keys collide, votes tie and objectives are equal; some of a wrong form.
-    private static func outputs(_ generator: inout SplitMix64) -> [String: JSONValue] {
+    private static func outputs(_ generator: inout SplitMix64) -> JSONObject {
         func number() -> JSONValue {
             Int.random(in: 0..<12, using: &generator) == 0
                 ? "none" : .double(Double(Int.random(in: 0..<4, using: &generator)) / 3)

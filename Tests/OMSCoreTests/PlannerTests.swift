@@ -115,7 +115,7 @@ struct DocumentReaderTests {
     private func errors(_ value: JSONValue) -> [String] {
         DocumentReader.read(value).errors.map { "\($0.pointer): \($0.detail)" }
     }
-    private func service(_ members: [String: JSONValue]) -> JSONValue {
+    private func service(_ members: JSONObject) -> JSONValue {
         ["kind": "Scenario", "name": "s", "spec": ["services": ["x": .object(members)]]]
     }
 
@@ -207,7 +207,7 @@ struct DocumentReaderTests {
                 ["merge": ["strategy": "first", "deliver_after_s": 5]],
                 "/deliver_after_s: belongs to providers.use 'all'"
             ),
-        ] as [([String: JSONValue], String)] {
+        ] as [(JSONObject, String)] {
             let found = errors(
                 service(members.merging(["type": "t", "frequency": ["once": true]]) { mine, _ in mine }))
             #expect(found.contains { $0.contains(remedy) }, "\(found)")

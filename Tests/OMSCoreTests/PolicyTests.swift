@@ -17,7 +17,7 @@ private func makePlan(
 
 extension WorkManager {
     fileprivate mutating func tell(
-        _ provider: ProviderID, _ job: JobID, _ state: JobState, _ outputs: [String: JSONValue]? = nil,
+        _ provider: ProviderID, _ job: JobID, _ state: JobState, _ outputs: JSONObject? = nil,
         error: Problem? = nil, _ time: Int64
     ) -> [Effect] {
         receive(.jobEvent(provider, event(job, state, outputs: outputs, error: error, at: at(time))), at: at(time))
@@ -35,7 +35,7 @@ extension WorkManager {
 
 @Suite("First wins and quorum")
 struct QuorumTests {
-    private func list(_ value: JSONValue) -> [String: JSONValue] { ["records": ["value": [value]]] }
+    private func list(_ value: JSONValue) -> JSONObject { ["records": ["value": [value]]] }
 
     @Test("the first result counts; the others are stopped until their end is confirmed, and change nothing")
     func firstWins() {

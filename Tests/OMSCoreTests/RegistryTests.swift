@@ -39,7 +39,7 @@ struct RegistryTests {
     @Test("a wish for a run goes to the Work Manager, as often as it is repeated, and its answer to who asked")
     func wishes() throws {
         var bench = RegistryBench.active()
-        func ask(_ id: String, _ params: [String: JSONValue]) {
+        func ask(_ id: String, _ params: JSONObject) {
             bench.sent = []
             bench.feed(
                 .received(
@@ -50,7 +50,7 @@ struct RegistryTests {
         func answers() -> [Int] {
             bench.sent.compactMap { if case .response(let answer) = $0.payload { answer.status } else { nil } }
         }
-        let params: [String: JSONValue] = [
+        let params: JSONObject = [
             "tenant": "men", "service": "harvest", "due": .string(at(bench.now).wall.description),
         ]
         for _ in 0..<2 {

@@ -14,7 +14,7 @@ struct LostProviderTests {
         let jobs = Dictionary(uniqueKeysWithValues: effects.commands.map { ($0.provider, $0.command.job) })
         let alpha = try #require(jobs["alpha"])
         let beta = try #require(jobs["beta"])
-        let outputs: [String: JSONValue] = ["ranking": ["value": [["item": "a"]]]]
+        let outputs: JSONObject = ["ranking": ["value": [["item": "a"]]]]
         effects = manager.receive(
             .jobEvent("alpha", event(alpha, .succeeded, outputs: outputs, at: at(10))), at: at(10))
         #expect(effects.results.isEmpty)
@@ -97,7 +97,7 @@ struct WorkManagerTests {
         var (manager, effects) = Fixture.manager(Fixture.config(plan))
         #expect(effects.commands.map(\.provider) == ["beta", "gamma"])
         let jobs = effects.commands.map(\.command.job)
-        let ranking: [String: JSONValue] = ["ranking": ["value": [["item": 1], ["item": 2]]]]
+        let ranking: JSONObject = ["ranking": ["value": [["item": 1], ["item": 2]]]]
         effects = manager.receive(
             .jobEvent("beta", event(jobs[0], .succeeded, outputs: ranking, at: at(10))), at: at(10))
         #expect(effects.results.isEmpty)

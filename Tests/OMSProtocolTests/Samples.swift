@@ -10,7 +10,7 @@ enum Samples {
     static let problem = Problem(
         .invalidConfig, "top must be from 1 to 1000", status: 422, retryable: false,
         errors: [FieldError(pointer: "/config/parameters/top", detail: "must be from 1 to 1000")])
-    static let outputs: [String: JSONValue] = ["rows": ["value": 10_000]]
+    static let outputs: JSONObject = ["rows": ["value": 10_000]]
     static let presence = Presence(
         state: .online, boot: 1_700_000_000_000, since: time, release: "0.1.0", protocols: [1], suspect: "men")
     static let plan = ServicePlan(

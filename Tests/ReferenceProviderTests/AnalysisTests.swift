@@ -12,7 +12,7 @@ import Testing
                 _ = try provider.run(harvest("\(campaign)-\(policy).csv.gz", source: policy, store: "\(campaign).db"))
             }
         }
-        let arms: [String: JSONValue] = ["control": "random", "treatment": "bts"]
+        let arms: JSONObject = ["control": "random", "treatment": "bts"]
         let men = try provider.run(analysis("optimise", store: "men.db", arms))
         #expect(men.output("control")?["clicks"] == 46)
         #expect(men.output("treatment")?["clicks"] == 69)
@@ -40,7 +40,7 @@ import Testing
         let provider = try TestProvider()
         _ = try provider.run(harvest("men-bts.csv.gz", source: "bts"))
         _ = try provider.run(harvest("men-random.csv.gz", source: "random"))
-        func ranking(_ parameters: [String: JSONValue]) throws -> [JSONValue] {
+        func ranking(_ parameters: JSONObject) throws -> [JSONValue] {
             let job = try provider.run(analysis("recommend", parameters))
             return job.output("ranking")?.arrayValue ?? []
         }

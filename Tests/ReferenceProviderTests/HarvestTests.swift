@@ -52,7 +52,7 @@ private func rows(_ provider: TestProvider, _ sql: String, store: String = "log.
         let data = try TestProvider.inputs(["a.csv": "k,v\n1,one\n2,two\n", "twice.csv": "k,v\n1,a\n1,b\n"])
         defer { try? FileManager.default.removeItem(atPath: data) }
         let provider = try TestProvider { $0.dataRoot = data }
-        let key: [String: JSONValue] = ["key": ["k"]]
+        let key: JSONObject = ["key": ["k"]]
         _ = try provider.run(harvest("a.csv", more: key))
         try Data("k,v\n1,ONE\n2,two\n".utf8).write(to: URL(filePath: data + "/a.csv"))
         let second = try provider.run(harvest("a.csv", more: key))

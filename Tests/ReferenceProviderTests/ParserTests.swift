@@ -15,9 +15,9 @@ private func parse(_ text: String, chunk: Int = 1) throws -> [[String]] {
     return rows
 }
 
-private func records(_ text: String, chunk: Int = 1) throws -> [[String: JSONValue]] {
+private func records(_ text: String, chunk: Int = 1) throws -> [JSONObject] {
     var parser = JSONRecordParser()
-    var found: [[String: JSONValue]] = []
+    var found: [JSONObject] = []
     let bytes = Array(text.utf8)
     for start in stride(from: 0, to: bytes.count, by: chunk) {
         try parser.feed(Array(bytes[start..<min(start + chunk, bytes.count)])) { found.append($0) }

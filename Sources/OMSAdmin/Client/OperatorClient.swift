@@ -36,12 +36,12 @@ package struct OperatorClient: Sendable {
         }
     }
 
-    package func query(_ method: String, _ params: [String: JSONValue] = [:]) async throws -> JSONValue {
+    package func query(_ method: String, _ params: JSONObject = [:]) async throws -> JSONValue {
         try await ask(.query, method, .object(params), deadline: Self.deadline)
     }
 
     /// Changes take a while longer: they are answered after the commit.
-    package func command(_ method: String, _ params: [String: JSONValue]) async throws -> JSONValue {
+    package func command(_ method: String, _ params: JSONObject) async throws -> JSONValue {
         try await ask(.command, method, .object(params), deadline: .seconds(15))
     }
 

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import OMSModel
 
 /// Rows of flat objects as aligned columns.
@@ -40,6 +39,7 @@ enum Table {
         case .bool(let flag)?: return flag ? "yes" : "no"
         case .int(let number)?: return "\(number)"
         case .double(let number)?: return "\(number)"
+        case .number(let number)?: return "\(number)"
         case .array?, .object?:
             let text = JSONText.render(value ?? .null, pretty: false)
             return text.count <= maxNested ? text : text.prefix(maxNested) + "..."
@@ -49,10 +49,6 @@ enum Table {
 
 enum JSONText {
     static func render(_ value: JSONValue, pretty: Bool = true) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting =
-            pretty ? [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted] : [.sortedKeys, .withoutEscapingSlashes]
-        // A JSON value always encodes, but for infinite numbers, which never come from JSON.
-        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+        value.text(pretty: pretty)
     }
 }

@@ -119,7 +119,7 @@ struct OperationCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var more: [String: JSONValue] = [:]
+        var more: JSONObject = [:]
         if let deadline { more["deadline_s"] = .int(Int64(deadline)) }
         if let evidence { more["evidence"] = .string(evidence) }
         try await ManagerOperations.tell("operation.\(verb.rawValue)", tenant, more, connection.endpoint())
@@ -139,7 +139,7 @@ struct FleetDrainCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        let params: [String: JSONValue] = ["fleet": .string(fleet)]
+        let params: JSONObject = ["fleet": .string(fleet)]
         _ = try await OperatorClient.with(connection.endpoint()) {
             try await $0.command("fleet.\(verb.rawValue)", params)
         }
@@ -161,7 +161,7 @@ enum ManagerOperations {
     }
 
     static func tell(
-        _ method: String, _ tenant: String, _ more: [String: JSONValue], _ endpoint: BusEndpoint
+        _ method: String, _ tenant: String, _ more: JSONObject, _ endpoint: BusEndpoint
     ) async throws {
         guard TenantID(tenant) != nil else { throw DevError("'\(tenant)' is no tenant's name; \(nameRule)") }
         let params = more.merging(["tenant": .string(tenant)]) { $1 }
@@ -173,7 +173,7 @@ enum ManagerOperations {
         _ method: String, _ tenant: String, reason: String?, deadline: Int?, _ waiting: WaitOptions,
         _ endpoint: BusEndpoint
     ) async throws {
-        var more: [String: JSONValue] = [:]
+        var more: JSONObject = [:]
         if let reason { more["reason"] = .string(reason) }
         if let deadline { more["deadline_s"] = .int(Int64(deadline)) }
         guard waiting.wait else { return try await tell(method, tenant, more, endpoint) }

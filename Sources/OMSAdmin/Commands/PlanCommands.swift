@@ -47,7 +47,7 @@ struct RollbackCommand: AsyncParsableCommand {
 
     func run() async throws {
         let endpoint = try connection.endpoint()
-        let params: [String: JSONValue] = ["kind": .string(kind), "name": .string(name), "limit": 500]
+        let params: JSONObject = ["kind": .string(kind), "name": .string(name), "limit": 500]
         let versions = try await OperatorClient.with(endpoint) {
             try await $0.query("history", params)["rows"]?.arrayValue ?? []
         }
@@ -83,7 +83,7 @@ struct ExplainCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        var params: [String: JSONValue] = ["tenant": .string(tenant)]
+        var params: JSONObject = ["tenant": .string(tenant)]
         if let scenario { params["scenario"] = .string(scenario) }
         let asked = params
         var rows = try await OperatorClient.with(connection.endpoint()) {

@@ -6,7 +6,7 @@ import OMSProtocol
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json }
 
 /// The rows of one query.
-private func rows(_ client: OperatorClient, _ method: String, _ params: [String: JSONValue]) async throws -> [JSONValue]
+private func rows(_ client: OperatorClient, _ method: String, _ params: JSONObject) async throws -> [JSONValue]
 {
     try await client.query(method, params)["rows"]?.arrayValue ?? []
 }
@@ -43,7 +43,7 @@ struct GetCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var params: [String: JSONValue] = ["limit": .int(Int64(limit))]
+        var params: JSONObject = ["limit": .int(Int64(limit))]
         if let tenant { params["tenant"] = .string(tenant) }
         if let service { params["service"] = .string(service) }
         let found = try await OperatorClient.with(connection.endpoint()) {
@@ -84,7 +84,7 @@ struct WhyCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        var params: [String: JSONValue] = ["limit": 100]
+        var params: JSONObject = ["limit": 100]
         if let subject {
             let parts = subject.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
             switch parts.count {

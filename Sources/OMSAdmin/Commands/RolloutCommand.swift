@@ -55,7 +55,7 @@ struct RolloutCommand: AsyncParsableCommand {
             }
         }
         let documents = try DeclaredDocuments(paths: [file], variables: Executables.environment)
-        let params: [String: JSONValue] = [
+        let params: JSONObject = [
             "documents": .array(documents.values),
             "waves": .array(waves.split(separator: ",").map { .int(Int64($0) ?? 0) }), "soak_s": .int(Int64(soak)),
             "abort_percent": .int(Int64(abortPercent)), "min_runs": .int(Int64(minRuns)),

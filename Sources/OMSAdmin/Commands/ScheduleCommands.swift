@@ -38,14 +38,14 @@ struct NextCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard let tenantID = TenantID(tenant) else { throw DevError("'\(tenant)' is no tenant's name; \(nameRule)") }
-        let params: [String: JSONValue] = ["tenant": .string(tenant), "limit": 1]
+        let params: JSONObject = ["tenant": .string(tenant), "limit": 1]
         let found = try await OperatorClient.with(connection.endpoint()) { client in
             try await client.query("configs", params)["rows"]?[0]
         }
         guard let value = found?["config"], value != .null else {
             throw DevError("\(tenant) has no configuration in force; 'oms why \(tenant)' says why")
         }
-        let config = try JSONDecoder().decode(WorkManagerConfig.self, from: try JSONEncoder().encode(value))
+        let config = try JSON.decode(WorkManagerConfig.self, from: value)
         if let service, !config.services.contains(where: { $0.id.text == service }) {
             let known = config.services.map(\.id.text).joined(separator: ", ")
             throw DevError("\(tenant) has no service '\(service)'; it has \(known)")
@@ -70,7 +70,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
-        let params: [String: JSONValue] = [
+        let params: JSONObject = [
             "tenant": .string(tenant), "service": .string(service), "due": .string(now.description),
         ]
         _ = try await OperatorClient.with(connection.endpoint()) { try await $0.command("run", params) }

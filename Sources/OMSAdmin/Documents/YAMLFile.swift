@@ -98,7 +98,7 @@ private struct NodeReader {
             }
             return .array(values)
         case .mapping(let members):
-            var values: [String: JSONValue] = [:]
+            var values: JSONObject = [:]
             for (key, member) in members {
                 guard let name = key.scalar?.string else {
                     throw DevError("\(path):\(key.mark?.line ?? line): a key must be a plain text")

@@ -4,15 +4,15 @@ import OMSProtocol
 /// What `oms dev --once --json` writes.
 enum OnceReport {
     static func json(_ collector: ChainCollector) -> JSONValue {
-        var tenants: [String: JSONValue] = [:]
+        var tenants: JSONObject = [:]
         for tenant in collector.expected.keys {
             tenants[tenant.text] = .object(members(of: collector.chain(of: tenant) ?? [:]))
         }
         return ["tenants": .object(tenants)]
     }
 
-    private static func members(of chain: [ServiceID: ServiceResult]) -> [String: JSONValue] {
-        var members: [String: JSONValue] = [:]
+    private static func members(of chain: [ServiceID: ServiceResult]) -> JSONObject {
+        var members: JSONObject = [:]
         for (_, result) in chain.sorted(by: { $0.key < $1.key }) {
             let outputs = result.outputs.mapValues { $0["value"] ?? $0 }
             switch result.type.text {

@@ -28,8 +28,8 @@ package enum DocumentSchema {
 
     // MARK: - Pieces
 
-    private static func object(_ properties: [String: JSONValue], required: [JSONValue] = []) -> JSONValue {
-        var rules: [String: JSONValue] = [
+    private static func object(_ properties: JSONObject, required: [JSONValue] = []) -> JSONValue {
+        var rules: JSONObject = [
             "type": "object", "additionalProperties": false, "properties": .object(properties),
         ]
         if !required.isEmpty { rules["required"] = .array(required) }

@@ -11,7 +11,7 @@ final class FieldErrors {
 /// that is silently ignored costs an operator a night.
 struct FieldReader {
     let pointer: String
-    private let members: [String: JSONValue]
+    private let members: JSONObject
     private let errors: FieldErrors
     private var asked: [String] = []
 

@@ -1,12 +1,9 @@
-import FoundationEssentials
 import OMSModel
 import OMSProtocol
 
 /// Parses a provider's answer. Providers are independent systems, so nothing in a body is trusted before it has the
 /// form of the contract.
 package struct AnswerReader {
-    private let decoder = JSONDecoder()
-
     package init() {}
 
     package func read(
@@ -27,22 +24,21 @@ package struct AnswerReader {
     }
 
     private func content(_ kind: ProviderCall.Kind, _ body: [UInt8]) -> ProviderAnswer.Body {
-        if let fault = Self.excess(body) { return .malformed(fault) }
-        let data = Data(body)
         do {
+            let data = try JSONReader.readLeniently(body, Self.limits)
             switch kind {
             case .services:
-                let list = try decoder.decode(ServiceList.self, from: data)
+                let list = try JSON.decode(ServiceList.self, from: data, policy: .lenient)
                 guard body.count <= AnswerLimits.maxCatalogBytes else {
                     return .malformed("a catalogue of \(body.count) bytes; at most \(AnswerLimits.maxCatalogBytes)")
                 }
                 return .services(list)
             case .status:
-                var status = try decoder.decode(ProviderStatus.self, from: data)
+                var status = try JSON.decode(ProviderStatus.self, from: data, policy: .lenient)
                 AnswerLimits.cut(&status)
                 return .status(status)
             case .sweep, .batch:
-                var list = try decoder.decode(JobList.self, from: data)
+                var list = try JSON.decode(JobList.self, from: data, policy: .lenient)
                 guard list.jobs.count <= Self.maxPageItems else {
                     return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")
                 }
@@ -59,8 +55,8 @@ package struct AnswerReader {
         }
     }
 
-    private func job(_ data: Data, _ id: JobID) throws -> ProviderAnswer.Body {
-        var job = try decoder.decode(ProviderJob.self, from: data)
+    private func job(_ data: JSONValue, _ id: JobID) throws -> ProviderAnswer.Body {
+        var job = try JSON.decode(ProviderJob.self, from: data, policy: .lenient)
         job.error = job.error.map(foreign)
         AnswerLimits.cut(&job)
         if job.id != id { return .malformed("asked for job \(id), got \(job.id)") }
@@ -69,35 +65,8 @@ package struct AnswerReader {
     }
 
     private static let maxPageItems = 1_000
-    private static let maxDepth = 32
-
-    /// Says what is wrong with the outer form, before any parser recurses into it.
-    static func excess(_ body: [UInt8]) -> String? {
-        var depth = 0
-        var inString = false
-        var isEscaped = false
-        for byte in body {
-            if inString {
-                if isEscaped {
-                    isEscaped = false
-                } else if byte == UInt8(ascii: "\\") {
-                    isEscaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    inString = false
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): inString = true
-            case UInt8(ascii: "{"), UInt8(ascii: "["):
-                depth += 1
-                if depth > maxDepth { return "nested deeper than \(maxDepth) levels" }
-            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
-            default: break
-            }
-        }
-        return nil
-    }
+    /// What a body may cost to read.
+    static let limits = JSONLimits(bytes: 1 << 20, depth: 32, nodes: 100_000)
 
     /// `stale-epoch` is the gateway's own word, on which a Work Manager ends itself: in a provider's mouth it is another
     /// one, or any provider could end the Work Managers of its tenants.
@@ -110,7 +79,9 @@ package struct AnswerReader {
 
     /// A body that is no problem+json is wrapped: its first 512 bytes become the detail.
     private func problem(_ status: Int, _ body: [UInt8]) -> Problem {
-        if Self.excess(body) == nil, var problem = try? decoder.decode(Problem.self, from: Data(body)) {
+        if let tree = try? JSONReader.readLeniently(body, Self.limits),
+            var problem = try? JSON.decode(Problem.self, from: tree, policy: .lenient)
+        {
             problem.status = status
             AnswerLimits.cut(&problem)
             return foreign(problem)

@@ -43,7 +43,7 @@ struct GatewayJob: Sendable {
     var finished: Timestamp?
     var progress: Double?
     var message: String?
-    var outputs: [String: JSONValue]?
+    var outputs: JSONObject?
     var error: Problem?
 
     init(

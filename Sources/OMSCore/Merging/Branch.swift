@@ -9,7 +9,7 @@ package struct Branch: Hashable, Sendable {
     package var job: JobID?
     /// nil: nothing yet, or never.
     package var state: JobState?
-    package var outputs: [String: JSONValue]
+    package var outputs: JSONObject
     package var error: Problem?
     /// It has not ended and may still amend the result.
     package var isExpected: Bool
@@ -18,7 +18,7 @@ package struct Branch: Hashable, Sendable {
 
     package init(
         provider: ProviderID, position: Int = 0, job: JobID? = nil, state: JobState? = nil,
-        outputs: [String: JSONValue] = [:], error: Problem? = nil, isExpected: Bool = false,
+        outputs: JSONObject = [:], error: Problem? = nil, isExpected: Bool = false,
         isSpare: Bool = false
     ) {
         self.isSpare = isSpare
@@ -39,7 +39,7 @@ package struct Branch: Hashable, Sendable {
     }
 
     /// The reference of an output: `href`, `type`, `bytes`, `sha256`.
-    func reference(_ output: String) -> [String: JSONValue]? {
+    func reference(_ output: String) -> JSONObject? {
         guard let found = outputs[output]?.objectValue, found["href"]?.stringValue != nil else { return nil }
         return found
     }
@@ -48,7 +48,7 @@ package struct Branch: Hashable, Sendable {
 /// The merged outputs, and what became of each branch: every asked provider appears exactly once.
 package struct Merged: Hashable, Sendable {
     package var state: RunRecord.State
-    package var outputs: [String: JSONValue]
+    package var outputs: JSONObject
     package var providers: [ProviderContribution]
     /// Why nothing could be merged, where the reason lies between the branches.
     package var error: Problem?
@@ -56,7 +56,7 @@ package struct Merged: Hashable, Sendable {
 
 /// What a strategy made of the succeeded branches.
 struct MergeOutcome: Sendable {
-    var outputs: [String: JSONValue] = [:]
+    var outputs: JSONObject = [:]
     var used: Set<ProviderID> = []
     /// Branches whose outputs do not have the form that the rule needs.
     var faults: [ProviderID: Problem] = [:]

@@ -22,7 +22,7 @@ enum Manifest {
     }
 
     /// A merged result that is too large for a message: the parts are in the jobs' own outputs (`report.job`).
-    static func ofJobs(_ branches: [Branch], by rule: MergeRule) -> [String: JSONValue] {
+    static func ofJobs(_ branches: [Branch], by rule: MergeRule) -> JSONObject {
         let parts = branches.map { branch in
             JSONValue.object([
                 "provider": .string(branch.provider.text),
@@ -42,7 +42,7 @@ enum Manifest {
     }
 
     private static func describe(_ rule: MergeRule) -> JSONValue {
-        var members: [String: JSONValue] = ["strategy": .string(rule.strategy.rawValue)]
+        var members: JSONObject = ["strategy": .string(rule.strategy.rawValue)]
         if let key = rule.key { members["key"] = .array(key.map { .string($0) }) }
         if let conflict = rule.conflict { members["conflict"] = .string(conflict.rawValue) }
         if let by = rule.by { members["by"] = .string(by) }

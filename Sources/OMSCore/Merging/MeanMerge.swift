@@ -33,7 +33,7 @@ enum MeanMerge {
         }
         guard !outcome.used.isEmpty else { return outcome }
         let means = sums.filter { $0.value.weight > 0 }.mapValues { JSONValue.double($0.weighted / $0.weight) }
-        outcome.outputs = [output: ["value": isObject == true ? .object(means) : means[""] ?? .null]]
+        outcome.outputs = [output: ["value": isObject == true ? .object(JSONObject(means)) : means[""] ?? .null]]
         return outcome
     }
 

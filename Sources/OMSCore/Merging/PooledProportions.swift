@@ -40,7 +40,7 @@ enum PooledProportions {
 
     private static func outputs(
         _ comparison: ProportionComparison, _ names: [String], _ rule: MergeRule, parts: Int
-    ) -> [String: JSONValue] {
+    ) -> JSONObject {
         let alpha = rule.alpha ?? 0.05
         let z = Normal.quantile(1 - alpha / 2)
         let p = comparison.pValue

@@ -41,7 +41,7 @@ enum ReciprocalRankFusion {
                 itemKey.isEmpty ? "item" : itemKey: item,
                 "score": .double(score),
                 "ranks": .object(
-                    Dictionary(uniqueKeysWithValues: byProvider.map { ($0.key.text, .int(Int64($0.value))) })),
+                    JSONObject(uniqueKeysWithValues: byProvider.map { ($0.key.text, .int(Int64($0.value))) })),
             ])
         }
         if !outcome.used.isEmpty { outcome.outputs = [output: ["value": .array(merged)]] }

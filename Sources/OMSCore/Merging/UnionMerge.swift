@@ -93,6 +93,7 @@ enum MergeOrder {
         case .bool(let flag): "\(flag)"
         case .int(let number): "\(number)"
         case .double(let number): "\(number)"
+        case .number(let number): "\(number)"
         case .string(let text): "\"\(text)\""
         case .array(let items): "[" + items.map(canonical).joined(separator: ",") + "]"
         case .object(let members):

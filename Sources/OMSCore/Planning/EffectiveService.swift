@@ -6,12 +6,12 @@ package struct EffectiveService: Hashable, Sendable {
 
     package var id: ServiceID
     /// As it would stand in a scenario, every field filled in.
-    package var values: [String: JSONValue]
+    package var values: JSONObject
     /// By field; a single parameter as `parameters/top`.
     package var origins: [String: Origin]
 
     /// One place for the defaults that an operator sees and the planner uses.
-    package static let defaults: [String: JSONValue] = [
+    package static let defaults: JSONObject = [
         "timeout_s": .int(Int64(Planner.defaultTimeoutSeconds)),
         "max_attempts": .int(Int64(Planner.defaultMaxAttempts)),
         "max_provider_faults": .int(Int64(WorkManager.defaultMaxProviderFaults)),

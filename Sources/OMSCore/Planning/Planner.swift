@@ -242,7 +242,7 @@ extension JSONValue {
         case .string(let text): .string(text.filled(variables))
         case .array(let items): .array(items.map { $0.filled(variables) })
         case .object(let members): .object(members.mapValues { $0.filled(variables) })
-        case .null, .bool, .int, .double: self
+        case .null, .bool, .int, .double, .number: self
         }
     }
 }

@@ -28,10 +28,10 @@ package enum SchemaCheck {
                 return
             }
             if !checkType(value, rules, pointer) { return }
-            if let allowed = rules["enum"]?.arrayValue, !allowed.contains(where: { Self.same($0, value) }) {
+            if let allowed = rules["enum"]?.arrayValue, !allowed.contains(value) {
                 add(pointer, "must be one of \(allowed.map(Self.text).joined(separator: ", "))")
             }
-            if let only = rules["const"], !Self.same(only, value) { add(pointer, "must be \(Self.text(only))") }
+            if let only = rules["const"], only != value { add(pointer, "must be \(Self.text(only))") }
             switch value {
             case .object(let members): object(members, rules, pointer, depth)
             case .array(let items): array(items, rules, pointer, depth)
@@ -39,12 +39,14 @@ package enum SchemaCheck {
                 length(text.unicodeScalars.count, "minLength", "maxLength", "characters", rules, pointer)
             case .int(let number): range(Double(number), rules, pointer)
             case .double(let number): range(number, rules, pointer)
+            case .number(let number):
+                if let number = number.double { range(number, rules, pointer) }
             case .null, .bool: break
             }
             combine(value, rules, pointer, depth)
         }
 
-        private mutating func checkType(_ value: JSONValue, _ rules: [String: JSONValue], _ pointer: String) -> Bool {
+        private mutating func checkType(_ value: JSONValue, _ rules: JSONObject, _ pointer: String) -> Bool {
             let types =
                 rules["type"]?.stringValue.map { [$0] } ?? rules["type"]?.arrayValue?.compactMap(\.stringValue) ?? []
             if types.isEmpty || types.contains(where: { Self.isType(value, $0) }) { return true }
@@ -53,7 +55,7 @@ package enum SchemaCheck {
         }
 
         private mutating func object(
-            _ members: [String: JSONValue], _ rules: [String: JSONValue], _ pointer: String, _ depth: Int
+            _ members: JSONObject, _ rules: JSONObject, _ pointer: String, _ depth: Int
         ) {
             let properties = rules["properties"]?.objectValue ?? [:]
             for name in rules["required"]?.arrayValue?.compactMap(\.stringValue) ?? [] where members[name] == nil {
@@ -76,7 +78,7 @@ package enum SchemaCheck {
         }
 
         private mutating func array(
-            _ items: [JSONValue], _ rules: [String: JSONValue], _ pointer: String, _ depth: Int
+            _ items: [JSONValue], _ rules: JSONObject, _ pointer: String, _ depth: Int
         ) {
             length(items.count, "minItems", "maxItems", "items", rules, pointer)
             if rules["uniqueItems"] == .bool(true), Set(items).count != items.count { add(pointer, "repeats an item") }
@@ -85,14 +87,14 @@ package enum SchemaCheck {
         }
 
         private mutating func length(
-            _ count: Int, _ least: String, _ most: String, _ unit: String, _ rules: [String: JSONValue],
+            _ count: Int, _ least: String, _ most: String, _ unit: String, _ rules: JSONObject,
             _ pointer: String
         ) {
             if let limit = rules[least]?.intValue, count < limit { add(pointer, "must have at least \(limit) \(unit)") }
             if let limit = rules[most]?.intValue, count > limit { add(pointer, "must have at most \(limit) \(unit)") }
         }
 
-        private mutating func range(_ number: Double, _ rules: [String: JSONValue], _ pointer: String) {
+        private mutating func range(_ number: Double, _ rules: JSONObject, _ pointer: String) {
             if let limit = Self.number(rules["minimum"]), number < limit { add(pointer, "must be at least \(limit)") }
             if let limit = Self.number(rules["maximum"]), number > limit { add(pointer, "must be at most \(limit)") }
             if let limit = Self.number(rules["exclusiveMinimum"]), number <= limit {
@@ -104,7 +106,7 @@ package enum SchemaCheck {
         }
 
         private mutating func combine(
-            _ value: JSONValue, _ rules: [String: JSONValue], _ pointer: String, _ depth: Int
+            _ value: JSONValue, _ rules: JSONObject, _ pointer: String, _ depth: Int
         ) {
             for rule in rules["allOf"]?.arrayValue ?? [] { check(value, rule, pointer, depth: depth + 1) }
             for keyword in ["anyOf", "oneOf"] {
@@ -121,26 +123,14 @@ package enum SchemaCheck {
             }
         }
 
-        private static func number(_ value: JSONValue?) -> Double? {
-            switch value {
-            case .int(let number)?: Double(number)
-            case .double(let number)?: number
-            default: nil
-            }
-        }
-
-        /// 1 and 1.0 are one number in JSON.
-        private static func same(_ a: JSONValue, _ b: JSONValue) -> Bool {
-            if let a = number(a), let b = number(b) { return a == b }
-            return a == b
-        }
+        private static func number(_ value: JSONValue?) -> Double? { value?.doubleValue }
 
         private static func isType(_ value: JSONValue, _ type: String) -> Bool {
             switch (type, value) {
             case ("object", .object), ("array", .array), ("string", .string), ("boolean", .bool), ("null", .null),
-                ("integer", .int), ("number", .int), ("number", .double):
+                ("integer", .int), ("number", .int), ("number", .double), ("number", .number):
                 true
-            case ("integer", .double(let number)): number == number.rounded()
+            case ("integer", .double), ("integer", .number): value.isInteger
             default: false
             }
         }
@@ -150,7 +140,7 @@ package enum SchemaCheck {
             case .null: "null"
             case .bool: "boolean"
             case .int: "integer"
-            case .double: "number"
+            case .double, .number: "number"
             case .string: "string"
             case .array: "array"
             case .object: "object"
@@ -162,6 +152,7 @@ package enum SchemaCheck {
             case .string(let text): "'\(text)'"
             case .int(let number): "\(number)"
             case .double(let number): "\(number)"
+            case .number(let number): "\(number)"
             case .bool(let flag): "\(flag)"
             case .null: "null"
             case .array, .object: "..."

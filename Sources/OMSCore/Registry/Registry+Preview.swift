@@ -40,12 +40,12 @@ extension Registry {
                     id: request.id, status: 200,
                     result: [
                         "tenants": .array(rows.prefix(Self.maxPreviewRows).map(\.json)),
-                        "counts": .object(counts.mapValues { .int(Int64($0)) }),
+                        "counts": .object(JSONObject(counts.mapValues { .int(Int64($0)) })),
                         "unchanged": .int(Int64(other.specs.count - rows.count)),
                         "stopped_operations": .int(Int64(rows.reduce(0) { $0 + $1.stopped })),
                         "destructive": .bool(rows.contains { $0.effect.isDestructive }),
                         "versions": .object(
-                            Dictionary(
+                            JSONObject(
                                 expected.map { ($0, .int(Int64(versions[$0] ?? 0))) }, uniquingKeysWith: { $1 })),
                     ])))
     }

@@ -28,7 +28,7 @@ package enum Preview {
     {
         let seconds = floorDivide(tick.due.milliseconds, 1000)
         let offset = zone.offset(at: seconds)
-        var row: [String: JSONValue] = [
+        var row: JSONObject = [
             "due": .string(tick.due.description), "service": .string(plan.id.text),
             "local": .string("\(local(tick.due.milliseconds + offset * 1000)) \(zone.name) (UTC\(sign(offset)))"),
         ]

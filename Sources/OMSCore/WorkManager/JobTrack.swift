@@ -14,7 +14,7 @@ struct JobTrack: Sendable {
     var finished: Timestamp?
     var progress: Double?
     var message: String?
-    var outputs: [String: JSONValue]?
+    var outputs: JSONObject?
     var error: Problem?
 
     /// A retry waits until then (monotonic) before its first submit.

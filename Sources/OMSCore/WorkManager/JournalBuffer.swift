@@ -83,18 +83,5 @@ extension JournalEntry {
 }
 
 extension JSONValue {
-    var approximateBytes: Int {
-        switch self {
-        case .null, .bool: 5
-        case .int, .double: 20
-        case .string(let text): Self.escapedBytes(text) + 2
-        case .array(let items): items.reduce(2) { $0 + $1.approximateBytes + 1 }
-        case .object(let members): members.reduce(2) { $0 + $1.key.utf8.count + $1.value.approximateBytes + 4 }
-        }
-    }
-
-    /// A control character takes six bytes in JSON (`\u0001`).
-    private static func escapedBytes(_ text: String) -> Int {
-        text.utf8.reduce(0) { $0 + ($1 < 0x20 ? 6 : $1 == 0x22 || $1 == 0x5C ? 2 : 1) }
-    }
+    var approximateBytes: Int { encodedBytes }
 }

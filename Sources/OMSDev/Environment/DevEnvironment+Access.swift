@@ -47,7 +47,7 @@ extension DevEnvironment {
 
     /// Writes `oms-dev.json` (no passwords) and `env`, which makes the `oms` commands work when sourced.
     package func describe(_ state: String) async throws {
-        var children: [String: JSONValue] = [:]
+        var children: JSONObject = [:]
         for child in await supervisor.running {
             children[child.name] = ["pid": .int(Int64(child.pid)), "log": .string(folder.log(child.name))]
         }
@@ -57,7 +57,7 @@ extension DevEnvironment {
                 "host": "127.0.0.1", "port": .int(Int64(mqttPort)),
                 "users": .array(Role.allCases.map { .string($0.rawValue) }),
                 "password_files": .object(
-                    Dictionary(uniqueKeysWithValues: Role.allCases.map { ($0.rawValue, .string(passwordFile($0))) })),
+                    JSONObject(uniqueKeysWithValues: Role.allCases.map { ($0.rawValue, .string(passwordFile($0))) })),
             ],
             "postgres": [
                 "host": "127.0.0.1", "port": .int(Int64(postgresPort)), "database": .string(PostgresServer.database),
@@ -65,13 +65,10 @@ extension DevEnvironment {
                 "password_file": .string(postgres.password.file),
                 "reporter_passfile": .string(folder.file("secrets/pgpass")),
             ],
-            "providers": .object(providerAddresses.mapValues { .string($0) }),
+            "providers": .object(JSONObject(providerAddresses.mapValues { .string($0) })),
             "children": .object(children),
         ]
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try folder.write(
-            String(decoding: try encoder.encode(description), as: UTF8.self) + "\n", to: "oms-dev.json", mode: 0o644)
+        try folder.write(description.text(pretty: true) + "\n", to: "oms-dev.json", mode: 0o644)
         let variables = [
             ("OMS_MQTT_HOST", "127.0.0.1"), ("OMS_MQTT_PORT", "\(mqttPort)"), ("OMS_MQTT_USER", Role.admin.rawValue),
             ("OMS_MQTT_PASSWORD_FILE", passwordFile(.admin)),

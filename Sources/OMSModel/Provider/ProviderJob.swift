@@ -43,7 +43,7 @@ package struct ProviderJob: Hashable, Codable, Sendable {
     package var finished: Timestamp?
     package var labels: [String: String]?
     /// Name to `{"value": ...}` or `{"href": ..., "type": ..., "bytes": ..., "sha256": ...}`; at most 32 KiB in all.
-    package var outputs: [String: JSONValue]?
+    package var outputs: JSONObject?
     /// Present exactly when `failed`.
     package var error: Problem?
 
@@ -51,7 +51,7 @@ package struct ProviderJob: Hashable, Codable, Sendable {
         id: JobID, service: ServiceID, tenant: TenantID, state: JobState, revision: Int, attempt: Int? = nil,
         progress: Double? = nil, message: String? = nil, created: Timestamp, started: Timestamp? = nil,
         updated: Timestamp, finished: Timestamp? = nil, labels: [String: String]? = nil,
-        outputs: [String: JSONValue]? = nil, error: Problem? = nil
+        outputs: JSONObject? = nil, error: Problem? = nil
     ) {
         self.id = id
         self.service = service
@@ -76,11 +76,11 @@ package struct JobResults: Hashable, Codable, Sendable {
     package var id: JobID
     package var state: JobState
     package var finished: Timestamp?
-    package var outputs: [String: JSONValue]
+    package var outputs: JSONObject
     package var error: Problem?
 
     package init(
-        id: JobID, state: JobState, finished: Timestamp? = nil, outputs: [String: JSONValue], error: Problem? = nil
+        id: JobID, state: JobState, finished: Timestamp? = nil, outputs: JSONObject, error: Problem? = nil
     ) {
         self.id = id
         self.state = state

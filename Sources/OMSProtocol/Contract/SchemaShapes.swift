@@ -56,6 +56,12 @@ extension Array: ListShape where Element: Decodable {
     static var none: [Element] { [] }
 }
 
+extension JSONObject: MapShape {
+    static func key(by recorder: SchemaRecorder) throws -> YAMLNode? { nil }
+    static func value(by recorder: SchemaRecorder) throws -> YAMLNode { try recorder.schema(of: JSONValue.self).node }
+    static var none: JSONObject { JSONObject() }
+}
+
 protocol MapShape {
     /// nil: any text is a key.
     static func key(by recorder: SchemaRecorder) throws -> YAMLNode?

@@ -53,13 +53,13 @@ package struct JobEvent: Hashable, Codable, Sendable {
     package var finished: Timestamp?
     package var progress: Double?
     package var message: String?
-    package var outputs: [String: JSONValue]?
+    package var outputs: JSONObject?
     package var error: Problem?
 
     package init(
         job: JobID, epoch: Int, state: JobState, providerRevision: Int? = nil, time: Timestamp,
         started: Timestamp? = nil, finished: Timestamp? = nil, progress: Double? = nil, message: String? = nil,
-        outputs: [String: JSONValue]? = nil, error: Problem? = nil
+        outputs: JSONObject? = nil, error: Problem? = nil
     ) {
         self.job = job
         self.epoch = epoch

@@ -134,14 +134,14 @@ package struct JobRecord: Hashable, Codable, Sendable {
     package var deadline: Timestamp
     package var progress: Double?
     package var message: String?
-    package var outputs: [String: JSONValue]?
+    package var outputs: JSONObject?
     package var error: Problem?
 
     package init(
         id: JobID, run: RunID, service: ServiceID, type: ServiceType, provider: ProviderID, attempt: Int,
         state: JobState, revision: Int, time: Timestamp, created: Timestamp, started: Timestamp? = nil,
         finished: Timestamp? = nil, deadline: Timestamp, progress: Double? = nil, message: String? = nil,
-        outputs: [String: JSONValue]? = nil, error: Problem? = nil
+        outputs: JSONObject? = nil, error: Problem? = nil
     ) {
         self.id = id
         self.run = run
@@ -206,14 +206,14 @@ package struct ServiceResult: Hashable, Codable, Sendable {
     package var finished: Timestamp
     package var strategy: MergeRule.Strategy
     package var providers: [ProviderContribution]
-    package var outputs: [String: JSONValue]
+    package var outputs: JSONObject
     /// Grows when a late branch amends the result; absent: 1.
     package var revision: Int?
 
     package init(
         run: RunID, service: ServiceID, type: ServiceType, state: RunRecord.State, due: Timestamp,
         finished: Timestamp, strategy: MergeRule.Strategy, providers: [ProviderContribution],
-        outputs: [String: JSONValue], revision: Int? = nil
+        outputs: JSONObject, revision: Int? = nil
     ) {
         self.revision = revision
         self.run = run

@@ -252,7 +252,7 @@ struct SimProvider {
     }
 
     private func view(_ job: Job) -> ProviderJob {
-        var outputs: [String: JSONValue]?
+        var outputs: JSONObject?
         if job.state == .succeeded {
             outputs = ["ranking": ["value": [["item": .string(id.text)], ["item": "common"]]]]
         }

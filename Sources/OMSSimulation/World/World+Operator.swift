@@ -7,7 +7,7 @@ struct OperatorDesk {
     var open: [ClientRequest] = []
     var asked = 0
     /// Documents as they were last declared.
-    var declared: [String: JSONValue] = [:]
+    var declared: JSONObject = [:]
     /// Mutants that drop repetitions remember what has passed.
     var seen: Set<String> = []
 }

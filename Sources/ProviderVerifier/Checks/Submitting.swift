@@ -24,10 +24,10 @@ extension Verification {
                 + "a short job, last of a long one")
     }
 
-    func body(_ id: String, _ service: String, _ job: JSONValue, tenant: String? = nil, more: [String: JSONValue] = [:])
+    func body(_ id: String, _ service: String, _ job: JSONValue, tenant: String? = nil, more: JSONObject = [:])
         -> JSONValue
     {
-        var members: [String: JSONValue] = [
+        var members: JSONObject = [
             "id": .string(id), "service": .string(service), "tenant": .string(tenant ?? self.tenant),
             "labels": ["run_id": .string(id), "probe": "ä \"quoted\""],
         ]
@@ -37,7 +37,7 @@ extension Verification {
 
     func submit(
         _ id: String, _ service: String, _ job: JSONValue, tenant: String? = nil, headers: [String: String] = [:],
-        more: [String: JSONValue] = [:]
+        more: JSONObject = [:]
     ) async throws -> Reply {
         let all = ["Idempotency-Key": "\"\(id)\"", "Prefer": "respond-async"].merging(headers) { _, new in new }
         // Full or draining is no fault: a few more tries, as the gateway would.

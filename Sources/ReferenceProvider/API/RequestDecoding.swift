@@ -10,7 +10,7 @@ extension JobID {
 
 /// Bodies of requests, decoded member by member, so that every wrong one is named by its pointer.
 struct BodyReader {
-    let members: [String: JSONValue]
+    let members: JSONObject
     private(set) var errors: [FieldError] = []
 
     /// - Throws: `Problem` 400: not JSON, not an object.

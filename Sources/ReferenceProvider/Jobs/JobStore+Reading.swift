@@ -124,7 +124,7 @@ extension JobStore {
             revision: Int(row.int(4)), attempt: row.isNull(5) ? nil : Int(row.int(5)),
             progress: row.isNull(6) ? nil : row.double(6), message: row.text(7), created: created,
             started: row.timestamp(9), updated: updated, finished: row.timestamp(11), labels: request.labels,
-            outputs: try row.text(13).map { try JSONText.decode([String: JSONValue].self, from: $0) },
+            outputs: try row.text(13).map { try JSONText.decode(JSONObject.self, from: $0) },
             error: try row.text(14).map { try JSONText.decode(Problem.self, from: $0) })
     }
 }

@@ -121,7 +121,7 @@ final class JobStore {
 
 /// How a job ended.
 enum JobEnd: Hashable, Sendable {
-    case succeeded(outputs: [String: JSONValue], message: String?)
+    case succeeded(outputs: JSONObject, message: String?)
     case failed(Problem)
     case stopped(String)
 }

@@ -31,7 +31,7 @@ struct ConfigReader {
 /// Reads the members of `config.parameters` one by one. Unknown members are refused at the end, because a misspelt
 /// parameter that is ignored makes a job do something else than was asked.
 struct ParameterReader {
-    private let members: [String: JSONValue]
+    private let members: JSONObject
     private let base: String
     private var known: Set<String> = []
     private(set) var errors: [FieldError] = []

@@ -7,7 +7,7 @@ enum Schema {
     /// For `input_schema`: nothing is taken.
     static let nothing: JSONValue = ["$schema": dialect, "type": "null", "description": "This service takes no input."]
 
-    static func object(_ properties: [String: JSONValue], required: [String]) -> JSONValue {
+    static func object(_ properties: JSONObject, required: [String]) -> JSONValue {
         [
             "$schema": dialect, "type": "object", "properties": .object(properties),
             "required": .array(required.map { .string($0) }), "additionalProperties": false,
@@ -15,7 +15,7 @@ enum Schema {
     }
 
     /// Each output is an object with the member `value`.
-    static func outputs(_ values: [String: JSONValue]) -> JSONValue {
+    static func outputs(_ values: JSONObject) -> JSONValue {
         let wrapped = values.mapValues { value -> JSONValue in
             ["type": "object", "properties": ["value": value], "required": ["value"]]
         }

@@ -14,7 +14,7 @@ protocol Service: Sendable {
 }
 
 struct JobResult {
-    var outputs: [String: JSONValue]
+    var outputs: JSONObject
     var message: String?
 }
 

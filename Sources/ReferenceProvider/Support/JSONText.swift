@@ -1,22 +1,17 @@
-import Foundation
 import OMSModel
 
 /// JSON to bytes and back, always in one form: sorted members, no escaped slashes.
 enum JSONText {
-    static func encode(_ value: some Encodable) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(value))
-    }
+    static func encode(_ value: some Encodable) throws -> [UInt8] { try JSON.encode(value) }
 
     static func string(_ value: some Encodable) throws -> String { String(decoding: try encode(value), as: UTF8.self) }
 
     static func decode<Value: Decodable>(_ type: Value.Type, from text: String) throws -> Value {
-        try JSONDecoder().decode(type, from: Data(text.utf8))
+        try JSON.decode(type, from: Array(text.utf8))
     }
 
     static func parse(_ bytes: [UInt8]) throws -> JSONValue {
-        try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+        try JSONReader.read(bytes, JSONLimits(bytes: .max, depth: 64, nodes: .max))
     }
 
     /// Two bodies that mean the same have the same hash: member order and white space do not count, nor does `66.0`
@@ -28,7 +23,7 @@ enum JSONText {
         case .double: value.intValue.map { .int($0) } ?? value
         case .array(let items): .array(items.map(normalised))
         case .object(let members): .object(members.mapValues(normalised))
-        case .null, .bool, .int, .string: value
+        case .null, .bool, .int, .number, .string: value
         }
     }
 }

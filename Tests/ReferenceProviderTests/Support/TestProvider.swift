@@ -86,9 +86,9 @@ func newID() -> JobID {
 
 func harvest(
     _ file: String, source: String = "random", table: String = "log", store: String = "log.db", pace: Int = 0,
-    more: [String: JSONValue] = [:], type: String? = nil
+    more: JSONObject = [:], type: String? = nil
 ) -> JobRequest {
-    var parameters: [String: JSONValue] = ["table": .string(table), "source": .string(source)]
+    var parameters: JSONObject = ["table": .string(table), "source": .string(source)]
     if pace > 0 { parameters["pace_ms"] = .int(Int64(pace)) }
     parameters.merge(more) { _, new in new }
     return JobRequest(
@@ -99,7 +99,7 @@ func harvest(
             parameters: .object(parameters)))
 }
 
-func analysis(_ service: ServiceID, store: String = "log.db", _ parameters: [String: JSONValue]) -> JobRequest {
+func analysis(_ service: ServiceID, store: String = "log.db", _ parameters: JSONObject) -> JobRequest {
     JobRequest(
         id: newID(), service: service, tenant: "acme",
         config: ServiceConfig(

@@ -19,7 +19,7 @@ struct JSONRecordParser {
     private var sawComma = false
     private var sawAnything = false
 
-    mutating func feed(_ bytes: [UInt8], _ emit: ([String: JSONValue]) throws -> Void) throws {
+    mutating func feed(_ bytes: [UInt8], _ emit: (JSONObject) throws -> Void) throws {
         for byte in bytes {
             if depth > 0 { try takeInside(byte, emit) } else { try takeBetween(byte) }
         }
@@ -30,7 +30,7 @@ struct JSONRecordParser {
         if isArray && !isClosed { throw fail("is missing: the array has no closing ']'") }
     }
 
-    private mutating func takeInside(_ byte: UInt8, _ emit: ([String: JSONValue]) throws -> Void) throws {
+    private mutating func takeInside(_ byte: UInt8, _ emit: (JSONObject) throws -> Void) throws {
         record.append(byte)
         if record.count > Self.maximumRecordBytes { throw fail("is longer than \(Self.maximumRecordBytes) bytes") }
         if isInString {
@@ -71,7 +71,7 @@ struct JSONRecordParser {
         sawAnything = true
     }
 
-    private mutating func endRecord(_ emit: ([String: JSONValue]) throws -> Void) throws {
+    private mutating func endRecord(_ emit: (JSONObject) throws -> Void) throws {
         guard let value = try? JSONText.parse(record), let members = value.objectValue else {
             throw fail("is no valid JSON object")
         }

@@ -85,7 +85,7 @@ struct RecordReader {
     }
 
     private mutating func takeRecord(
-        _ record: [String: JSONValue], _ emit: ([String], [String?]) throws -> Void
+        _ record: JSONObject, _ emit: ([String], [String?]) throws -> Void
     ) throws {
         if columns.isEmpty { try choose(from: record.keys.sorted()) }
         rows += 1
@@ -136,7 +136,7 @@ struct RecordReader {
         case .null: nil
         case .bool(let flag): flag ? "true" : "false"
         case .string(let text): text
-        case .int, .double, .array, .object: try JSONText.string(value)
+        case .int, .double, .number, .array, .object: try JSONText.string(value)
         }
     }
 }

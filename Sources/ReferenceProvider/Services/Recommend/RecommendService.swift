@@ -110,7 +110,7 @@ struct RecommendService: Service {
                         })
                 ],
                 "method": ["value": .string(parameters.method.rawValue)],
-                "segment": ["value": .object(parameters.segment.mapValues { .string($0) })],
+                "segment": ["value": .object(JSONObject(parameters.segment.mapValues { .string($0) }))],
                 "impressions": .output(statistics.impressions), "clicks": .output(statistics.clicks),
             ],
             message: "\(statistics.items.count) items ranked by \(parameters.method.rawValue)")
