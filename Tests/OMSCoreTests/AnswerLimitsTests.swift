@@ -56,7 +56,8 @@ struct AnswerLimitsTests {
         let problem = Problem(type: "urn:x", detail: long)
         guard case .problem(let cut) = try self.read(.status, problem, status: 500) else { throw CancellationError() }
         #expect((cut.detail?.utf8.count ?? 0) <= 1_027)
-        let service = ServiceDescription(id: "x", type: "x", version: "1", description: long + long + long, available: true)
+        let service = ServiceDescription(
+            id: "x", type: "x", version: "1", description: long + long + long, available: true)
         guard case .malformed(let why) = try self.read(.services(etag: nil), ServiceList(services: [service])) else {
             throw CancellationError()
         }

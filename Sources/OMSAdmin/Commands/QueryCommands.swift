@@ -6,8 +6,7 @@ import OMSProtocol
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json }
 
 /// The rows of one query.
-private func rows(_ client: OperatorClient, _ method: String, _ params: JSONObject) async throws -> [JSONValue]
-{
+private func rows(_ client: OperatorClient, _ method: String, _ params: JSONObject) async throws -> [JSONValue] {
     try await client.query(method, params)["rows"]?.arrayValue ?? []
 }
 
