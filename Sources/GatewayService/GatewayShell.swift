@@ -262,6 +262,25 @@ package actor GatewayShell {
                     LoggingKeys.provider: "\(provider)", LoggingKeys.job: "\(job)",
                     LoggingKeys.reason: "\(problem.detail ?? problem.type)",
                 ])
+        case .stuck(let provider, let tenant, let job):
+            logger.warning(
+                "a job goes on after its stop; it takes no place any more",
+                metadata: [
+                    LoggingKeys.provider: "\(provider)", LoggingKeys.tenant: "\(tenant)", LoggingKeys.job: "\(job)",
+                ])
+        case .gaveUp(let provider, let tenant, let job):
+            logger.notice(
+                "a job was given up by an operator",
+                metadata: [
+                    LoggingKeys.provider: "\(provider)", LoggingKeys.tenant: "\(tenant)", LoggingKeys.job: "\(job)",
+                ])
+        case .signOfLife(let provider, let tenant, let job, let state):
+            logger.warning(
+                "the provider speaks of a job that was given up",
+                metadata: [
+                    LoggingKeys.provider: "\(provider)", LoggingKeys.tenant: "\(tenant)", LoggingKeys.job: "\(job)",
+                    LoggingKeys.state: "\(state.rawValue)",
+                ])
         case .full(let provider):
             logger.warning(
                 "too many jobs wait for a provider; commands are left to be repeated",

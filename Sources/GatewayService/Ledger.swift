@@ -33,6 +33,9 @@ actor Ledger {
               id TEXT PRIMARY KEY, tenant TEXT NOT NULL, provider TEXT NOT NULL, epoch INTEGER NOT NULL,
               request BLOB NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0, ended TEXT, ended_at INTEGER)
               WITHOUT ROWID;
+            CREATE TABLE IF NOT EXISTS given_up (
+              job TEXT PRIMARY KEY, tenant TEXT NOT NULL, provider TEXT NOT NULL, given_up_by TEXT NOT NULL,
+              evidence TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
             """)
         // A ledger of the first release has no times.
         if try database.query("SELECT 1 FROM pragma_table_info('job') WHERE name = 'ended_at'", [], { _ in 1 }).isEmpty
@@ -68,6 +71,7 @@ actor Ledger {
                     request: try JSON.decode(JobRequest.self, from: request), acknowledged: acknowledged != 0))
         }
         contents.ended = try readEnded(database)
+        contents.givenUp = try readGivenUp(database)
         return contents
     }
 
@@ -107,7 +111,24 @@ actor Ledger {
         return rows.compactMap { $0 }
     }
 
+    private static func readGivenUp(_ database: SQLiteDatabase) throws -> [LedgerContents.GivenUp] {
+        let now = WallClock.milliseconds
+        let rows = try database.query(
+            "SELECT job, tenant, provider, given_up_by, evidence, at FROM given_up ORDER BY at", []
+        ) { row -> LedgerContents.GivenUp? in
+            guard let job = row.text(0).flatMap({ JobID($0) }), let tenant = row.text(1).flatMap({ TenantID($0) }),
+                let provider = row.text(2).flatMap({ ProviderID($0) }), let by = row.text(3), let evidence = row.text(4)
+            else { return nil }
+            return LedgerContents.GivenUp(
+                job: GivenUpJob(job: job, tenant: tenant, provider: provider, by: by, evidence: evidence),
+                age: min(max(0, now.subtractingReportingOverflow(row.int(5)).partialValue), JobMemory.keepMilliseconds))
+        }
+        return rows.compactMap { $0 }
+    }
+
     private static func purge(_ database: SQLiteDatabase) throws {
+        _ = try database.run(
+            "DELETE FROM given_up WHERE at < ?", [.int(WallClock.milliseconds - JobMemory.keepMilliseconds)])
         _ = try database.run(
             "DELETE FROM job WHERE ended IS NOT NULL AND coalesce(ended_at, 0) < ?",
             [.int(WallClock.milliseconds - JobMemory.keepMilliseconds)])
@@ -167,6 +188,18 @@ actor Ledger {
                 ])
         case .acknowledged(let id):
             _ = try database.run("UPDATE job SET acknowledged = 1 WHERE id = ?", [.text("\(id)")])
+        case .givenUp(let job):
+            let now = SQLiteValue.int(WallClock.milliseconds)
+            _ = try database.run(
+                "INSERT INTO given_up VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [
+                    .text("\(job.job)"), .text(job.tenant.text), .text(job.provider.text), .text(job.by),
+                    .text(job.evidence), now,
+                ])
+            // In one transaction with that: a process that finds the job open here would go on with it.
+            _ = try database.run(
+                "UPDATE job SET ended = ?, ended_at = ? WHERE id = ? AND ended IS NULL",
+                [.text(JobState.lost.rawValue), now, .text("\(job.job)")])
         case .ended(let id, let state):
             _ = try database.run(
                 "UPDATE job SET ended = ?, ended_at = ? WHERE id = ?",

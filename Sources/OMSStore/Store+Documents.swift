@@ -30,6 +30,7 @@ extension Store {
         // A registry that begins explains anew: what the one before could not take back would stand for ever.
         try database.query("DELETE FROM oms.reason WHERE subject = 'tenant'")
         snapshot.operations = try openOperations(database)
+        snapshot.giveUps = try openGiveUps(database)
         snapshot.nodes = try nodes(database)
         snapshot.rollout = try openRollout(database)
         let attachments = try database.query(

@@ -38,17 +38,18 @@ extension Store {
         case .health(let provider, let health):
             try database.query(
                 """
-                INSERT INTO oms.provider_status AS s (provider, gateway, status, circuit, latency_ms, checked_at, report, error)
-                VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb)
+                INSERT INTO oms.provider_status AS s (provider, gateway, status, circuit, latency_ms, checked_at, report, error, places)
+                VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9::jsonb)
                 ON CONFLICT (provider) DO UPDATE SET gateway = coalesce(s.gateway, EXCLUDED.gateway), status = EXCLUDED.status,
                   circuit = EXCLUDED.circuit, latency_ms = EXCLUDED.latency_ms, checked_at = EXCLUDED.checked_at,
-                  report = coalesce(EXCLUDED.report, s.report), error = EXCLUDED.error
+                  report = coalesce(EXCLUDED.report, s.report), error = EXCLUDED.error,
+                  places = EXCLUDED.places
                 """,
                 [
                     .text(provider.text), .text(health.gateway.text), .text(health.status.rawValue),
                     .text(health.circuit.rawValue), .optional(health.latencyMilliseconds.map(Int64.init)),
                     .text(health.checked.description), try Rows.optionalJSON(health.report),
-                    try Rows.optionalJSON(health.error),
+                    try Rows.optionalJSON(health.error), try Rows.optionalJSON(health.places),
                 ])
         case .catalog(let provider, let catalog):
             try database.query(

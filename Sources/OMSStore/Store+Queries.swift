@@ -67,6 +67,10 @@ extension Store {
         SELECT * FROM report.quarantined_job WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL
         ORDER BY since DESC LIMIT $3::int
         """,
+        "given-up": """
+        SELECT * FROM report.given_up WHERE ($1::text IS NULL OR tenant = $1) AND $2::text IS NULL
+        ORDER BY given_up_at DESC LIMIT $3::int
+        """,
         "nodes":
             "SELECT * FROM report.node WHERE $1::text IS NULL AND $2::text IS NULL ORDER BY role, node LIMIT $3::int",
     ]

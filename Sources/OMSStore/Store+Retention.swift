@@ -255,6 +255,12 @@ extension Store {
                 "oms.quarantined_job q",
                 "q.since < $1::timestamptz AND NOT EXISTS (SELECT FROM oms.job j WHERE j.id = q.job_id)")
         ),
+        (
+            .givenUp,
+            delete(
+                "oms.given_up g",
+                "g.done_at < $1::timestamptz AND NOT EXISTS (SELECT FROM oms.job j WHERE j.id = g.job_id)")
+        ),
         (.quarantine, delete("oms.quarantine q", "q.received_at < $1::timestamptz")),
     ]
 

@@ -201,6 +201,16 @@ package actor Store {
                             [.text(provider.text), .text(client.text), .bool(passed), try Rows.json(report)])
                         return .saved
                     }()
+                case .giveUp(let job, let evidence, let client, let at):
+                    try Self.giveUp(database, job, evidence: evidence, by: client, at: at)
+                case .endGiveUp(let wish, let refused, let at):
+                    try {
+                        try Self.endGiveUp(database, wish, refused: refused, at: at); return .saved
+                    }()
+                case .signOfLife(let sign, let at):
+                    try {
+                        try Self.noteSign(database, sign, at: at); return .saved
+                    }()
                 case .prune(let pruning): .pruned(try Self.prune(database, pruning))
                 case .query(let query): try Self.query(database, query)
                 case .commit: preconditionFailure("journals are committed in groups")

@@ -88,6 +88,7 @@ struct TornLedgerTests {
             case .intent(let job): state.open.insert(job.request.id)
             case .fence(_, let epoch): state.fence = epoch
             case .ended(let id, _): state.open.remove(id)
+            case .givenUp(let job): state.open.remove(job.job)
             case .begun, .acknowledged: break
             }
         }

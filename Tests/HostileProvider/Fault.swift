@@ -62,6 +62,8 @@ package enum Lie: String, Sendable, Hashable, CaseIterable {
     case ignoresFilters, wrongOrder, exclusiveSince, offsetPaging, wrongCounts, anyPageSize, ignoresSince
     case redirectsSlash, refusesSlash
     case plainErrors, wrongProblemStatus, wrongSlugs
+    /// Says `stopping` for ever.
+    case neverStops
     case ignoresStop, refusesSecondStop, stopForgets, noTombstone, noFencing
     case clockBehind, clockAhead, updatedFarFuture, updatedFarPast
     case wrongFigures, noRetention, alwaysRestarted

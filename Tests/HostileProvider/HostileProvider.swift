@@ -66,6 +66,9 @@ package final class HostileProvider: Sendable {
         }
     }
 
+    /// What says `stopping` for ever (`Lie.neverStops`) ends after all.
+    package func endStopping() { state.withLock { $0.book.endStopping(now: WallClock.milliseconds) } }
+
     package func stop() { server.stop() }
 
     // MARK: - One request

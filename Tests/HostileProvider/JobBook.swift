@@ -157,7 +157,7 @@ struct JobBook {
         case .queued where !lies.contains(.ignoresStop): finish(&record, .stopped, nil, now)
         case .running where !lies.contains(.ignoresStop):
             change(&record, .stopping, now)
-            record.stopAt = now + Self.stopMilliseconds
+            if !lies.contains(.neverStops) { record.stopAt = now + Self.stopMilliseconds }
         default: break
         }
         records[id] = record
@@ -172,6 +172,11 @@ struct JobBook {
         if epoch < highest { return .problem(409, .staleEpoch, "epoch \(highest) was seen") }
         fences[tenant] = epoch
         return nil
+    }
+
+    /// What says `stopping` for ever ends after all.
+    mutating func endStopping(now: Int64) {
+        for id in active where records[id]?.state == .stopping { records[id]?.stopAt = now }
     }
 
     mutating func restart() {

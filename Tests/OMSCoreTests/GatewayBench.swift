@@ -75,12 +75,15 @@ struct GatewayBench {
                             request: command == .submit ? request : nil)))))
     }
 
-    mutating func control(_ command: GatewayControl.Command, seals: [Seal]? = nil, sweep: Sweep? = nil) {
+    mutating func control(
+        _ command: GatewayControl.Command, seals: [Seal]? = nil, sweep: Sweep? = nil, giveUps: [GivenUpJob]? = nil
+    ) {
         feed(
             .received(
                 Message(
                     .gatewayControl("g1"),
-                    .gatewayControl(GatewayControl(id: "k", command: command, seals: seals, sweep: sweep)))))
+                    .gatewayControl(
+                        GatewayControl(id: "k", command: command, seals: seals, sweep: sweep, giveUps: giveUps)))))
     }
 
     mutating func answer(_ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil) {

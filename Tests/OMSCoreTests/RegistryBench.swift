@@ -42,6 +42,10 @@ struct RegistryBench {
     /// What a gateway names when it seals.
     var left: [NodeID: [LeftJob]] = [:]
     var failingRecoveries = 0
+    /// Why the database takes no give-up.
+    var giveUpRefusal: Problem?
+    /// What the gateways say of jobs that are to be given up; nil: nothing.
+    var givesUp: Bool? = true
     /// How the next batches of history end, the last first.
     var failingPrunings: [Problem] = []
     var prunedAnswers: [Pruned] = []
@@ -103,6 +107,11 @@ struct RegistryBench {
                     listed: seal.list == nil ? nil : count, begun: begun[seal.tenant])
             })
         if control.seals?.contains(where: { $0.list != nil }) == true { ack.left = left[node] }
+        if let wishes = control.giveUps {
+            guard let givesUp else { return nil }
+            ack.gaveUp = givesUp ? wishes.map(\.job) : []
+            ack.refused = givesUp ? nil : wishes.map { SweptJob(job: $0.job, provider: $0.provider, state: .running) }
+        }
         if let sweep = control.sweep {
             guard let sweptAs else { return nil }
             let jobs = sweep.jobs.map { SweptJob(job: $0.job, provider: $0.provider, state: sweptAs) }
@@ -167,6 +176,11 @@ struct RegistryBench {
                 return .failed(Problem(.unavailable, "down", retryable: true))
             }
             return .recovered(Dictionary(recovery.jobs.map { ($0.tenant, 1) }, uniquingKeysWith: +))
+        case .giveUp(let job, let evidence, let client, let at):
+            if let problem = giveUpRefusal { return .failed(problem) }
+            let wish = GivenUpJob(job: job, tenant: "men", provider: "alpha", by: client.text, evidence: evidence)
+            return .givenUp(GivenUpRow(wish: wish, at: at), isNew: true)
+        case .endGiveUp, .signOfLife: return .saved
         case .prune(let pruning):
             if let failure = failingPrunings.popLast() { return .failed(failure) }
             return .pruned(prunedAnswers.popLast() ?? Pruned(before: pruning.before))

@@ -15,7 +15,8 @@ package struct OMSCommand: AsyncParsableCommand {
             ResultCommand.self, NextCommand.self, RunCommand.self, PlanCommand.self, RollbackCommand.self,
             ExplainCommand.self, RolloutCommand.self, ReplaceCommand.self, SuspendCommand.self, ResumeCommand.self,
             OffboardCommand.self,
-            OperationCommand.self, FleetDrainCommand.self, ProviderCommand.self, ContractCommand.self,
+            OperationCommand.self, JobVerbCommand.self, FleetDrainCommand.self, ProviderCommand.self,
+            ContractCommand.self,
         ])
 
     package init() {}

@@ -14,6 +14,7 @@ struct GetCommand: AsyncParsableCommand {
     enum Subject: String, ExpressibleByArgument, CaseIterable {
         case providers, tenants, jobs, runs, results, why, ticks, epochs, operations, receipts, quarantined, nodes,
             catalogs, verifications, history, rollouts
+        case givenUp = "given-up"
     }
 
     static let configuration = CommandConfiguration(

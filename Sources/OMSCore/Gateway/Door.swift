@@ -56,6 +56,10 @@ struct Door: Sendable {
     /// Waiting submissions by tenant, served in turns, so that no tenant's crowd delays another's first job.
     private var waiting: [TenantID: [JobID]] = [:]
     private var turns: [TenantID] = []
+    /// Jobs that go on after their stop: of `occupied`, but without a place (`Door+Places.swift`).
+    var stuck: [JobID: StuckJob] = [:]
+    /// Tenants with so many of them that they get no new work here.
+    var barred: Set<TenantID> = []
     private(set) var waitingCount = 0
     /// Jobs that take a place at the provider: submitted, or being submitted, and not ended.
     var occupied: Set<JobID> = []
@@ -92,8 +96,10 @@ struct Door: Sendable {
 
     /// The next job whose turn it is; its tenant goes to the end of the row.
     mutating func dequeue() -> JobID? {
-        guard let tenant = turns.first, var queue = waiting[tenant] else { return nil }
-        turns.removeFirst()
+        guard let index = turns.firstIndex(where: { !barred.contains($0) }), var queue = waiting[turns[index]] else {
+            return nil
+        }
+        let tenant = turns.remove(at: index)
         let job = queue.removeFirst()
         waitingCount -= 1
         if queue.isEmpty {
@@ -106,7 +112,12 @@ struct Door: Sendable {
     }
 
     func maySubmit(at now: Moment) -> Bool {
-        circuit == .closed && now.monotonic >= submitFrom && occupied.count < limit && waitingCount > 0
+        circuit == .closed && now.monotonic >= submitFrom && mayFill
+    }
+
+    /// There is a place, and somebody who may take it.
+    var mayFill: Bool {
+        waitingCount > 0 && taken < limit && (barred.isEmpty || turns.contains { !barred.contains($0) })
     }
 
     /// Nothing goes out before then (monotonic).
@@ -148,7 +159,7 @@ struct Door: Sendable {
     mutating func scheduleSweep(at now: Moment) { nextSweep = now.monotonic + pollMilliseconds }
 
     mutating func throttle(afterSeconds: Int?, at now: Moment) {
-        limit = max(1, min(limit, occupied.count) / 2)
+        limit = max(1, min(limit, taken) / 2)
         throttledUntil = max(throttledUntil, now.monotonic + Int64(afterSeconds ?? 1) * 1000)
     }
 
@@ -197,8 +208,9 @@ struct Door: Sendable {
 
     func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {
         Health(
-            status: status, checked: checked ?? now.wall, latencyMilliseconds: latency, circuit: circuit,
-            gateway: gateway, boot: boot, report: report, error: error ?? statusFault ?? warning)
+            status: !stuck.isEmpty && status == .pass ? .warn : status, checked: checked ?? now.wall,
+            latencyMilliseconds: latency, circuit: circuit,
+            gateway: gateway, boot: boot, report: report, error: error ?? statusFault ?? warning ?? stuckProblem)
     }
 }
 

@@ -62,6 +62,7 @@ extension Gateway {
     private mutating func tookSubmit(_ request: JobRequest, _ answer: ProviderAnswer, at now: Moment) {
         guard var job = jobs[request.id] else { return }
         job.inFlight = nil
+        if job.state.isTerminal { return tookAfterEnd(job, answer, at: now) }
         job.lastHeard = now.monotonic
         switch SubmitOutcome(answer, request: request) {
         case .accepted(let report):
@@ -96,6 +97,14 @@ extension Gateway {
         }
     }
 
+    /// It was given up while the question was under way: the answer is no second end.
+    private mutating func tookAfterEnd(_ job: GatewayJob, _ answer: ProviderAnswer, at now: Moment) {
+        put(job, at: now)
+        if case .answered(_, _, _, .job(let report)) = answer, report.id == job.id {
+            _ = tookSign(report, from: job.provider, at: now)
+        }
+    }
+
     /// Gives the place back and joins the row again after a while.
     private mutating func later(_ job: GatewayJob, _ problem: Problem, _ seconds: Int?, at now: Moment) {
         var job = job
@@ -121,6 +130,7 @@ extension Gateway {
     private mutating func tookRead(_ id: JobID, _ answer: ProviderAnswer, at now: Moment) {
         guard var job = jobs[id] else { return }
         job.inFlight = nil
+        if job.state.isTerminal { return tookAfterEnd(job, answer, at: now) }
         switch ReadOutcome(answer) {
         case .found(let report):
             if let request = job.request, job.state == .submitting || job.state == .unknown, !job.acknowledged,
@@ -187,6 +197,7 @@ extension Gateway {
     private mutating func tookStop(_ id: JobID, _ answer: ProviderAnswer, at now: Moment) {
         guard var job = jobs[id] else { return }
         job.inFlight = nil
+        if job.state.isTerminal { return tookAfterEnd(job, answer, at: now) }
         switch StopOutcome(answer) {
         case .state(let report):
             apply(report, to: job, at: now)

@@ -51,6 +51,7 @@ extension Gateway {
             // The next command says it again.
             case .begun(let tenant, _): begun[tenant] = nil
             case .intent(let job): jobs[job.request.id]?.isRecorded = false
+            case .givenUp(let job): unwrittenGiveUps.insert(job.job)
             case .acknowledged, .ended: break
             }
         }
@@ -158,6 +159,7 @@ extension Gateway {
         }
         job.epoch = max(job.epoch, sweep.epoch)
         if job.stop == nil {
+            job.stopBegins(graceSeconds: Self.sweepGraceSeconds, at: now)
             job.stop = JobAction(
                 action: "stop", graceSeconds: Self.sweepGraceSeconds, reason: "its Work Manager was replaced")
             job.stopUntil =

@@ -18,7 +18,11 @@ extension Gateway {
         raiseFence(of: tenant, to: command.epoch, at: now)
         noteBegun(command.epoch, of: tenant)
         guard let door = doors[provider] else { return }
-        if jobs[command.job] == nil, let job = recalled(command, at: now) { return resume(job, command, at: now) }
+        if jobs[command.job] == nil,
+            let job = givenUpJob(command.job, epoch: command.epoch, at: now) ?? recalled(command, at: now)
+        {
+            return resume(job, command, at: now)
+        }
         if var job = jobs[command.job] {
             job.epoch = command.epoch
             job.left?.epoch = command.epoch
@@ -50,6 +54,7 @@ extension Gateway {
                 state: .submitting, at: now)
             // Another gateway may have had it: at its deadline the provider is asked before anybody calls it expired.
             job.maybeSent = command.again == true || door.mayBeKnown(job.id)
+            job.error = door.barProblem(tenant)
             put(job, at: now)
             doors[provider]?.enqueue(job.id, of: tenant)
             publish(.jobEvent(tenant, provider), .jobEvent(job.event))
@@ -93,6 +98,7 @@ extension Gateway {
     private func requestStop(_ job: inout GatewayJob, _ command: JobCommand, at now: Moment) {
         guard job.stop == nil else { return }
         job.stop = JobAction(action: "stop", graceSeconds: command.graceSeconds, reason: command.reason)
+        job.stopBegins(graceSeconds: command.graceSeconds, at: now)
         job.stopUntil = now.monotonic + Int64(command.graceSeconds ?? 0) * 1000 + Self.stopPatienceMilliseconds
         job.next = (.stop, now.monotonic)
     }
@@ -114,6 +120,7 @@ extension Gateway {
         if job.acknowledged || job.state == .unknown {
             at = min(at ?? .max, job.lastHeard + timing.lostAfterMilliseconds)
         }
+        if !job.isStuck, let overdue = job.overdueAt { at = min(at ?? .max, overdue) }
         jobTimers.set(job.id, at)
     }
 
@@ -145,6 +152,10 @@ extension Gateway {
             let waited = job.error?.detail.map { "; last: \($0)" } ?? ""
             return end(
                 job, as: .lost, Problem(.providerForgot, "it could not be observed for too long\(waited)"), at: now)
+        }
+        if !job.isStuck, let overdue = job.overdueAt, now.monotonic >= overdue {
+            becomeStuck(id, at: now)
+            job.stuckSince = jobs[id]?.stuckSince
         }
         guard let next = job.next, now.monotonic >= next.at, door.circuit == .closed else {
             put(job, at: now)
@@ -232,6 +243,7 @@ extension Gateway {
         }
         var job = job
         job.state = .unknown
+        job.stopBegins(graceSeconds: 0, at: now)
         job.stop = JobAction(action: "stop", graceSeconds: 0, reason: "the deadline passed")
         job.next = (.stop, now.monotonic)
         put(job, at: now)
@@ -254,7 +266,7 @@ extension Gateway {
         var job = job
         if job.state.isTerminal {
             job.next = nil
-            doors[job.provider]?.occupied.remove(job.id)
+            if doors[job.provider]?.ended(job.id) == true { announceHealth(job.provider, at: now) }
             if job.endedAt == nil {
                 job.endedAt = now.monotonic
                 ended.append(job.id)
@@ -267,6 +279,7 @@ extension Gateway {
 
     mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {
         var job = job
+        if job.state.isTerminal, tookSign(report, from: job.provider, at: now) { return put(job, at: now) }
         if job.isRecorded, !job.acknowledged { effects.append(.record(.acknowledged(job.id))) }
         let applied = job.apply(report, at: now)
         if job.stop == nil || job.state == .stopping { job.next = nil }

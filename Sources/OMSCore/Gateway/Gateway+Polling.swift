@@ -117,7 +117,10 @@ extension Gateway {
         }
         doors[provider]?.failedSweeps = 0
         for report in list.jobs {
-            guard let job = jobs[report.id], job.provider == provider else { continue }
+            guard let job = jobs[report.id], job.provider == provider else {
+                _ = tookSign(report, from: provider, at: now)
+                continue
+            }
             guard job.inFlight == nil else {
                 // The answer under way says more; but that the provider has it is certain from here on, even if that
                 // answer is lost and the provider forgets it.

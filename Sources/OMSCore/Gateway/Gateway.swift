@@ -37,6 +37,11 @@ package struct Gateway: Sendable {
         case refused(TenantID, JobID, epoch: Int, fence: Int)
         case unknown(ProviderID, JobID, Problem)
         case full(ProviderID)
+        /// A job goes on for too long after its stop: it takes no place any more.
+        case stuck(ProviderID, TenantID, JobID)
+        case gaveUp(ProviderID, TenantID, JobID)
+        /// The provider speaks of a job that was given up.
+        case signOfLife(ProviderID, TenantID, JobID, JobState)
     }
 
     package let id: NodeID
@@ -61,6 +66,10 @@ package struct Gateway: Sendable {
     /// Seals that are to name what went out: from which epoch on.
     var awaitedLists: [TenantID: Int] = [:]
     var sweeps: [TenantID: SweepTrack] = [:]
+    /// What operators gave up, for a day.
+    var givenUp: [JobID: GivenUpTrack] = [:]
+    /// Of these, what is not on disk.
+    var unwrittenGiveUps: Set<JobID> = []
     /// Since when the broker cannot be reached (monotonic).
     var cutOffSince: Int64?
     /// This process found that it had been stopped, and has heard nothing of its connection since (monotonic).
@@ -111,6 +120,10 @@ package struct Gateway: Sendable {
         for entry in ledger.ended {
             memory.add(JobMemory.Line(left: entry.left, state: entry.state, endedAt: now.monotonic - entry.age))
         }
+        for entry in ledger.givenUp {
+            givenUp[entry.job.job] = GivenUpTrack(
+                job: entry.job, forgetAt: now.monotonic + max(0, JobMemory.keepMilliseconds - entry.age))
+        }
         memory.forget(at: now.monotonic)
     }
 
@@ -149,7 +162,7 @@ package struct Gateway: Sendable {
             if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
             if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
             if !door.batchInFlight, door.circuit == .closed, !door.occupied.isEmpty { next = min(next, door.nextBatch) }
-            if door.waitingCount > 0, door.occupied.count < door.limit, door.circuit == .closed, cutOffSince == nil {
+            if door.mayFill, door.circuit == .closed, cutOffSince == nil {
                 next = min(next, door.submitFrom)
             }
         }
@@ -181,13 +194,14 @@ package struct Gateway: Sendable {
         switch control.command {
         case .seal: return seal(control, at: now)
         case .sweep: return sweep(control, at: now)
+        case .giveUp: return giveUp(control, at: now)
         case .attach, .detach: break
         }
         guard let provider = control.provider else {
             return acknowledge(control, Problem(.badRequest, "field provider is missing"))
         }
         switch control.command {
-        case .seal, .sweep: break
+        case .seal, .sweep, .giveUp: break
         // Asked before the connection broke; asked again when it is back.
         case .attach where cutOffSince != nil || control.boot.map({ $0 != boot }) == true: return
         case .attach:
@@ -199,6 +213,11 @@ package struct Gateway: Sendable {
                 if control.moved == true { haveMoved(to: &door, at: now) }
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
+                for id in door.occupied {
+                    if let job = jobs[id], let since = job.stuckSince {
+                        door.becameStuck(id, of: job.tenant, since: since)
+                    }
+                }
                 doors[provider] = door
                 rearm(provider, at: now)
                 effects.append(.subscribe(provider))
@@ -207,6 +226,7 @@ package struct Gateway: Sendable {
                 doors[provider]?.spec = spec
                 doors[provider]?.version = version
                 doors[provider]?.limit = spec.maxRunning ?? Door.defaultMaxRunning
+                doors[provider]?.countBarred()
                 doors[provider]?.nextStatus = 0
                 doors[provider]?.nextServices = 0
                 doors[provider]?.circuit = .closed
@@ -271,7 +291,9 @@ package struct Gateway: Sendable {
 
     mutating func announceHealth(_ provider: ProviderID, at now: Moment) {
         guard let door = doors[provider] else { return }
-        publish(.providerHealth(provider), .health(door.health(gateway: id, boot: boot, at: now)))
+        var health = door.health(gateway: id, boot: boot, at: now)
+        health.places = places(of: door)
+        publish(.providerHealth(provider), .health(health))
     }
 
     mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {
@@ -296,5 +318,6 @@ package struct Gateway: Sendable {
         }
         if drop > 0 { ended.removeFirst(drop) }
         memory.forget(at: now.monotonic)
+        forgetGivenUp(at: now)
     }
 }

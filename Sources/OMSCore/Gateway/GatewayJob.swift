@@ -35,6 +35,15 @@ struct GatewayJob: Sendable {
     var stop: JobAction?
     /// A stop that is not confirmed by then makes the job unknown (monotonic); it goes on being repeated.
     var stopUntil: Int64?
+    /// It was told to stop, or the provider said that it stops: when first, and with which grace (monotonic, milliseconds).
+    /// Repeated orders, refusals and new epochs change nothing of it.
+    var stopBegan: Int64?
+    var stopGrace: Int64 = 0
+    /// When its run is over (monotonic).
+    var deadlineAt: Int64?
+    /// It went on for too long after that, and takes no place any more: since when it should have ended.
+    var stuckSince: Timestamp?
+    var isStuck: Bool { stuckSince != nil }
     var lastHeard: Int64
     var endedAt: Int64?
 
@@ -59,6 +68,22 @@ struct GatewayJob: Sendable {
         left = request.flatMap { LeftJob($0, tenant: tenant, provider: provider, epoch: epoch) }
         lastHeard = now.monotonic
         time = now.wall
+        deadlineAt = request?.deadline.map { now.monotonic + $0.milliseconds - now.wall.milliseconds }
+    }
+
+    /// From then on (monotonic) it takes no place any more, if it has not ended; nil: it has not begun, as far as is known.
+    var overdueAt: Int64? {
+        guard state != .submitting else { return nil }
+        let stop = stopBegan.map { $0 + stopGrace + Gateway.stopPatienceMilliseconds }
+        let deadline = deadlineAt.map { $0 + Gateway.stopPatienceMilliseconds }
+        return [stop, deadline].compactMap { $0 }.min()
+    }
+
+    /// The first order to stop, or the provider's first word of it.
+    mutating func stopBegins(graceSeconds: Int?, at now: Moment) {
+        guard stopBegan == nil else { return }
+        stopBegan = now.monotonic
+        stopGrace = Int64(min(max(graceSeconds ?? 0, 0), 3_600)) * 1000
     }
 
     var event: JobEvent {
@@ -96,6 +121,7 @@ struct GatewayJob: Sendable {
         }
         lastHeard = now.monotonic
         state = job.state
+        if state == .stopping { stopBegins(graceSeconds: nil, at: now) }
         providerRevision = job.revision
         time = job.updated
         started = job.started

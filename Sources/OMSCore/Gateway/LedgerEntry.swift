@@ -14,11 +14,13 @@ package enum LedgerEntry: Hashable, Sendable {
     case acknowledged(JobID)
     /// The job has ended; nothing is left to resolve. It is remembered for a while (see `JobMemory`).
     case ended(JobID, JobState)
+    /// An operator gave it up: that is its end, whatever the provider says later.
+    case givenUp(GivenUpJob)
 
     /// Effects wait for it. The others may be lost: what they say is found out again.
     package var isBlocking: Bool {
         switch self {
-        case .fence, .intent: true
+        case .fence, .intent, .givenUp: true
         case .begun, .acknowledged, .ended: false
         }
     }
@@ -49,6 +51,18 @@ package struct LedgerContents: Hashable, Sendable {
     package var open: [LedgerJob]
     /// In the order in which they ended.
     package var ended: [Ended]
+    package var givenUp: [GivenUp] = []
+
+    package struct GivenUp: Hashable, Sendable {
+        package var job: GivenUpJob
+        /// How long ago, in milliseconds; 0 if the clock was set back since.
+        package var age: Int64
+
+        package init(job: GivenUpJob, age: Int64) {
+            self.job = job
+            self.age = age
+        }
+    }
 
     package struct Ended: Hashable, Sendable {
         package var left: LeftJob

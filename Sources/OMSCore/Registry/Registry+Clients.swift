@@ -25,6 +25,7 @@ extension Registry {
         case "apply": apply(request, at: now)
         case "verification": saveVerification(request)
         case "run": trigger(request, at: now)
+        case "job.give-up": giveUp(request, at: now)
         case _ where Self.rolloutMethods.contains(request.method): rollOut(request, at: now)
         case _ where Self.operatorMethods.contains(request.method): operate(request, at: now)
         default:
@@ -33,7 +34,8 @@ extension Registry {
                 Problem(
                     .badRequest,
                     "field method: '\(request.method)' is no command; known: "
-                        + (["apply", "run", "verification"] + Self.rolloutMethods + Self.operatorMethods).joined(
+                        + (["apply", "run", "verification", "job.give-up"] + Self.rolloutMethods + Self.operatorMethods)
+                        .joined(
                             separator: ", "),
                     status: 400))
         }

@@ -89,6 +89,7 @@ extension Registry {
         }
         tenants[tenant]?.phase = .active
         tenants[tenant]?.unanswered = 0
+        clearDrainReason(tenant)
         publish(.wmControl(tenant), .wmControl(control(.resume, track, fleet, reason: "the drain was aborted")))
         finish(tenant, .aborted, at: now)
         timers.set(.tenant(tenant), now.monotonic + 1_000)

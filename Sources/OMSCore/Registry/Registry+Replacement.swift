@@ -130,6 +130,7 @@ extension Registry {
 
     private mutating func startDraining(_ tenant: TenantID, at now: Moment) {
         enter(tenant, .draining, at: now)
+        tenants[tenant]?.holder = nil
         tenants[tenant]?.lastHeard = now.monotonic
         attend(tenant, at: now)
     }
@@ -143,7 +144,9 @@ extension Registry {
         let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
         let isSilent = now.monotonic - track.lastHeard >= patience
         let isOverdue = now.wall >= operation.deadline.advanced(byMilliseconds: Self.drainSlackMilliseconds)
-        if isSilent || isOverdue || track.isOvertaken, mayForce(tenant, operation, at: now) {
+        let isDue = isSilent || isOverdue || track.isOvertaken
+        if !isDue { explainDrain(tenant, operation, at: now) }
+        if isDue, mayForce(tenant, operation, at: now) {
             explain(
                 tenant, "forced",
                 "the Work Manager of epoch \(track.epoch) "
@@ -176,7 +179,8 @@ extension Registry {
         explain(
             tenant, "waits-for-proof",
             "proof: strict, and nothing proves that the Work Manager of epoch \(tenants[tenant]?.epoch ?? 0) has ended: "
-                + "start its fleet again, or make sure and say `oms operation force \(tenant) --evidence ...`", at: now)
+                + "start its fleet again, or make sure and say `oms operation force \(tenant) --evidence ...`"
+                + (tenants[tenant]?.phase == .draining ? drainHolderText(tenant) : ""), at: now)
         return false
     }
 
@@ -205,6 +209,7 @@ extension Registry {
 
     mutating func startSealing(_ tenant: TenantID, at now: Moment) {
         enter(tenant, .sealing, at: now)
+        clearDrainReason(tenant)
         tenants[tenant]?.sweep = nil
         if let epoch = tenants[tenant]?.sealedEpoch { wantSeals(of: tenant, epoch, at: now) }
         attend(tenant, at: now)

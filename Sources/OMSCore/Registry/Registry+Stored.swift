@@ -89,10 +89,15 @@ extension Registry {
             // Reasons and states are told once: they must not be lost with the database's connection.
             observations.giveBack(lost)
             timers.set(.observe, now.monotonic + 1_000)
+        case (.giveUp, .givenUp(let row, let isNew)): givenUp(row, isNew: isNew, client, at: now)
+        case (.endGiveUp(let wish, let refused, _), .saved):
+            giveUpSaved(wish, refused: refused, isSaved: true, at: now)
+        case (.endGiveUp(let wish, let refused, _), _): giveUpSaved(wish, refused: refused, isSaved: false, at: now)
+        case (.signOfLife, _): break
         case (.prune, .pruned(let pruned)): self.pruned(pruned, at: now)
         case (.prune, .failed(let problem)): pruningFailed(problem, at: now)
         case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
-        case (.apply, .failed(let problem)), (.query, .failed(let problem)):
+        case (.apply, .failed(let problem)), (.query, .failed(let problem)), (.giveUp, .failed(let problem)):
             if let client { respond(client, problem) }
         case (.saveVerification(let provider, let passed, _, _), .saved):
             announce(
@@ -100,7 +105,7 @@ extension Registry {
             if let client { respond(client, 200, []) }
         case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
         case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _),
-            (.saveRollout, _), (.prune, _):
+            (.saveRollout, _), (.prune, _), (.giveUp, _):
             break
         }
     }
@@ -131,6 +136,9 @@ extension Registry {
             if track.phase == .active { timers.set(.tenant(tenant), now.monotonic + beatOffset(tenant)) }
         }
         for operation in snapshot.operations { goOn(operation, at: now) }
+        giveUps = [:]
+        for row in snapshot.giveUps { giveUps[row.wish.job] = GiveUpTrack(row: row) }
+        if !giveUps.isEmpty { timers.set(.giveUps, now.monotonic + Self.settleMilliseconds) }
         // Gateways that were heard before the tenants were known.
         for node in gateways.keys.sorted() where isConnected(node) {
             for (tenant, track) in tenants where track.sealedEpoch > 0 {

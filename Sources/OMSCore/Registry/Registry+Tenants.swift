@@ -238,6 +238,8 @@ extension Registry {
         if ["heartbeats-missed", "fleet-lost"].contains(track.reason?.code) { clearReason(tenant) }
         show(tenant, status.state.rawValue, at: now)
         observe(.status(tenant, status, at: now.wall))
+        tenants[tenant]?.holder = status.active.filter { $0.state == .stopping || $0.state == .unknown }
+            .max { ($0.ageSeconds, $1.job) < ($1.ageSeconds, $0.job) }
         guard track.phase == .active, let fleet = track.fleet else { return }
         if let operation = track.operation, operation.epoch < track.epoch { finish(tenant, .done, at: now) }
         if status.state == .draining {

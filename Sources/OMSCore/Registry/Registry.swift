@@ -63,6 +63,8 @@ package struct Registry: Sendable {
     var waiting: [Int: ClientRequest] = [:]
     /// Wishes for a run that their Work Manager has not answered yet, by their id.
     var wishes: [String: (request: ClientRequest, at: Int64)] = [:]
+    /// Jobs that are being given up.
+    var giveUps: [JobID: GiveUpTrack] = [:]
     var nextTicket = 1
     var nextCommand = 1
     var timers = TimerQueue<TimerKey>()
@@ -97,6 +99,7 @@ package struct Registry: Sendable {
         /// What was seen could not be stored; once more.
         case observe
         case audit
+        case giveUps
         case rollout
         case prune
         case tenant(TenantID)
@@ -189,6 +192,7 @@ package struct Registry: Sendable {
             case .plan: reconcileAll(at: now)
             case .observe: isObserving = false
             case .audit: sendAudits(at: now)
+            case .giveUps: attendGiveUps(at: now)
             case .rollout: attendRollout(at: now)
             case .prune: prune(at: now)
             case .tenant(let tenant): attend(tenant, at: now)
@@ -218,6 +222,7 @@ package struct Registry: Sendable {
             case .seal: sealed(node, ack, at: now)
             case .sweep: swept(node, ack, at: now)
             case .detach: detached(node, ack, at: now)
+            case .giveUp: gaveUp(ack, at: now)
             }
         case (.providerCatalog(let provider), .catalog(let catalog)): see(catalog, of: provider, at: now)
         case (.providerHealth(let provider), .health(let health)): see(health, of: provider, at: now)

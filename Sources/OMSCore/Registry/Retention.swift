@@ -53,6 +53,7 @@ package struct Pruned: Hashable, Sendable {
         case catalogVersions = "catalogues"
         case verifications
         case quarantinedJobs = "resolved quarantined jobs"
+        case givenUp = "given-up jobs"
         case quarantine = "refused journal entries"
     }
 

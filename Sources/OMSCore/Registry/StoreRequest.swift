@@ -44,6 +44,12 @@ package enum StoreRequest: Hashable, Sendable {
     case observe([Observation])
     /// The report of a conformance run, with its evidence.
     case saveVerification(ProviderID, passed: Bool, report: JSONValue, by: NodeID)
+    /// An operator gives a job up, if it is stuck. Asked again, the answer is what there is.
+    case giveUp(JobID, evidence: String, by: NodeID, at: Timestamp)
+    /// Its gateway has ended it, or has refused.
+    case endGiveUp(GivenUpJob, refused: String?, at: Timestamp)
+    /// The provider speaks of a job that was given up.
+    case signOfLife(SweptJob, at: Timestamp)
     /// Takes old history out, a part at a time.
     case prune(Pruning)
     case query(ClientRequest)
@@ -66,6 +72,7 @@ package enum StoreReply: Hashable, Sendable {
     case figures([RunFigures])
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)
+    case givenUp(GivenUpRow, isNew: Bool)
     case observed
     case pruned(Pruned)
     case answer(ClientResponse)
@@ -85,6 +92,8 @@ package struct Snapshot: Hashable, Sendable {
     package var attachments: [ProviderID: NodeID]
     /// `Kind/name` -> version of every document.
     package var versions: [String: Int] = [:]
+    /// Jobs that their gateways are still to give up.
+    package var giveUps: [GivenUpRow] = []
     /// The roll-out that is under way.
     package var rollout: Rollout?
 

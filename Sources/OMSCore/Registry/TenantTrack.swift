@@ -43,6 +43,8 @@ struct TenantTrack: Sendable {
     var replacementReason: String?
     /// Running operations by service, as the last heartbeat's answer had them.
     var running: [ServiceID: Int] = [:]
+    /// Of these, the oldest that was told to stop and goes on.
+    var holder: ActiveOperation?
     var resume: WorkManagerResume?
     var reason: Reason?
 

@@ -8,6 +8,8 @@ struct JobTrack: Sendable {
     let attempt: Int
     let created: Timestamp
     var state: JobState = .pending
+    /// Since when, as far as this Work Manager knows.
+    var stateTime: Timestamp
     /// Grows with each recorded change; orders the rows in PostgreSQL.
     var revision = 0
     var started: Timestamp?
@@ -47,6 +49,7 @@ struct JobTrack: Sendable {
         self.choice = choice
         self.attempt = attempt
         self.created = created
+        stateTime = created
     }
 
     /// Orders an open job to be stopped, at once and until its end is confirmed.

@@ -14,7 +14,11 @@ extension WorkManager {
         for job in open.jobs { adopt(job, of: open, into: &run, at: now) }
         run.carryResult(of: open, at: now)
         runs[run.id] = run
-        if !run.finished { services[open.service, default: .init()].openRun = run.id }
+        if run.finished {
+            services[open.service, default: .init()].unclosed.insert(run.id)
+        } else {
+            services[open.service, default: .init()].openRun = run.id
+        }
         let causes = open.consumed ?? []
         if open.run != runID(open.service, due: open.due, consumed: open.consumed) {
             // Somebody asked for it.
@@ -47,6 +51,7 @@ extension WorkManager {
             track.error = Problem(.jobFailed, "ended before", retryable: job.retryable)
             if let problem = job.problem { track.error?.type = problem }
         }
+        track.stateTime = now.wall
         track.stateSince = now.monotonic
         track.progressSince = now.monotonic
         track.revision = job.revision

@@ -7,6 +7,7 @@ extension WorkManager {
     mutating func fireAfterUpstream(_ plan: ServicePlan, at now: Moment) {
         let track = services[plan.id] ?? ServiceTrack()
         if track.openRun != nil { return }
+        if let holder = overlapping(plan.id, .skip).first { return explainHolder(of: plan.id, holder, at: now) }
         var upstream: [RunReference] = []
         for id in plan.after {
             guard let succeeded = services[id]?.succeeded, !track.consumed.contains(succeeded.run) else {
@@ -49,8 +50,8 @@ extension WorkManager {
         if journal.isFull {
             return answer(trigger, Problem(.unavailable, "\(subject): the journal is full; see oms why \(tenant)"))
         }
-        if let open = services[plan.id]?.openRun {
-            let why = "overlap: run \(open) has not ended"
+        if let open = overlapping(plan.id, .skip).first {
+            let why = "overlap: \(whyInTheWay(open))"
             note(
                 JournalEntry(
                     tick: TickRecord(

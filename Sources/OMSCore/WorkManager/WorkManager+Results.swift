@@ -15,7 +15,8 @@ extension WorkManager {
         publish(merged, of: &run, at: now)
         runs[id] = run
         if services[run.plan.id]?.openRun == id { services[run.plan.id]?.openRun = nil }
-        if run.isClosed { forget(id) }
+        services[run.plan.id, default: .init()].unclosed.insert(id)
+        if run.isClosed { forget(id, at: now) }
     }
 
     /// With nothing to show yet a partial result waits for the next branch.

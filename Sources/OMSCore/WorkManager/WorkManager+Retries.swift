@@ -19,7 +19,8 @@ enum Fault: Hashable, Sendable {
     init?(of job: JobTrack) {
         switch job.state {
         case .pending, .submitting, .queued, .running, .stopping, .unknown, .succeeded: return nil
-        case .lost: self = .ambiguous
+        // Given up by an operator: it is over, whatever it was.
+        case .lost: self = job.error?.slug == ProblemSlug.givenUp.rawValue ? .final : .ambiguous
         case .expired: self = .final
         case .rejected: self = job.error?.slug == ProblemSlug.providerFenced.rawValue ? .final : .refused
         case .stopped: self = Self.byStop[job.error?.slug ?? ""] ?? .final

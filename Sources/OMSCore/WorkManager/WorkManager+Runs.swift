@@ -22,6 +22,7 @@ extension WorkManager {
         }
         guard job.state.mayBecome(event.state) else { return }
         let changed = job.state != event.state
+        if changed { job.stateTime = now.wall }
         job.takeTimes(of: event, at: now)
         job.state = event.state
         job.started = event.started ?? job.started
@@ -119,7 +120,7 @@ extension WorkManager {
         } else {
             amend(id, at: now)
         }
-        if runs[id]?.isClosed == true { forget(id) }
+        if runs[id]?.isClosed == true { forget(id, at: now) }
     }
 
     /// After a change of the plan: runs do not wait until their deadline for a provider that is away and that the plan in
@@ -143,8 +144,9 @@ extension WorkManager {
         }
     }
 
-    mutating func forget(_ id: RunID) {
+    mutating func forget(_ id: RunID, at now: Moment) {
         guard let run = runs.removeValue(forKey: id) else { return }
         for job in run.jobs { runOfJob[job.id] = nil }
+        released(run, at: now)
     }
 }

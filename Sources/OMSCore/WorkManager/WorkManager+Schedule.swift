@@ -75,18 +75,20 @@ extension WorkManager {
                 JournalEntry(
                     tick: TickRecord(
                         service: plan.id, due: oldest, outcome: .skipped, time: now.wall,
-                        reason: "overlap: run \(obstacle) has not ended")), at: now)
+                        reason: "overlap: \(whyInTheWay(obstacle))")), at: now)
+            explainHolder(of: plan.id, obstacle, at: now)
             move(plan.id, to: oldest)
             return true
         case .queueOne, .queueAll:
             explain(
                 "service/\(plan.id)", "queued",
-                "\(backlog.kept.count) tick(s) from \(oldest) on wait for run \(obstacle) (overlap: \(policy.rawValue))",
+                "\(backlog.kept.count) tick(s) from \(oldest) on wait (overlap: \(policy.rawValue)): \(whyInTheWay(obstacle))",
                 at: now)
         case .stopOld:
             explain(
                 "service/\(plan.id)", "waits-for-stop",
-                "tick \(oldest) waits until the stop of run \(obstacle) is confirmed (overlap: stop-old)", at: now)
+                "tick \(oldest) waits until the stop of the run before is confirmed (overlap: stop-old): "
+                    + whyInTheWay(obstacle), at: now)
             for id in overlapping(plan.id, policy) { stopJobs(of: id, "the next tick is due, and overlap is stop-old") }
         }
         return false
@@ -120,13 +122,6 @@ extension WorkManager {
     }
 
     static var defaultQueueLimit: Int { 100 }
-
-    /// The runs that are in the way. Where the old one is to be stopped, also those that have a result but a job
-    /// whose end is not confirmed.
-    private func overlapping(_ service: ServiceID, _ policy: OverlapPolicy) -> [RunID] {
-        guard policy == .stopOld else { return (services[service]?.openRun).map { [$0] } ?? [] }
-        return runs.values.filter { $0.plan.id == service && !$0.isClosed }.map(\.id).sorted()
-    }
 
     private mutating func supersede(
         _ plan: ServicePlan, from first: Timestamp, _ count: Int, through last: Timestamp, _ why: String,

@@ -73,6 +73,8 @@ package struct WorkManager: Sendable {
         var consumed: [RunID] = []
         /// The run that has not finished yet.
         var openRun: RunID?
+        /// Runs with a result and a job that has not ended; derived from `runs`, kept for look-up.
+        var unclosed: Set<RunID> = []
         /// When the run began whose result stands for the service.
         var spokeFor: Timestamp?
         /// Ticks after `lastTick` whose runs were found begun: they are accounted for as fired, not again and not as missed.

@@ -81,6 +81,8 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
     case startTimeout = "start-timeout"
     case noProgress = "no-progress"
     case notAttached = "sp-not-attached"
+    case stopUnconfirmed = "stop-unconfirmed"
+    case givenUp = "given-up"
     case conflict
     case notFound = "not-found"
     case tooLarge = "too-large"
@@ -123,6 +125,8 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
         case .noProgress: "The job ran without progress for too long"
         case .submitUnknown: "It is not known whether the provider took the job"
         case .notAttached: "The provider is not attached to this gateway"
+        case .stopUnconfirmed: "A job goes on after its stop"
+        case .givenUp: "An operator gave the job up"
         case .conflict: "The resource was changed meanwhile"
         case .notFound: "Not found"
         case .tooLarge: "The message is too large"

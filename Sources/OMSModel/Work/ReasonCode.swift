@@ -12,6 +12,7 @@ package enum ReasonCode: String, CaseIterable, Sendable {
     case waitsForSeal = "waits-for-seal"
     case waitsForProof = "waits-for-proof"
     case crashLoop = "crash-loop"
+    case waitsForJobs = "waits-for-jobs"
     // a service
     case runFailed = "run-failed"
     case waitsForUpstream = "waits-for-upstream"
@@ -19,8 +20,9 @@ package enum ReasonCode: String, CaseIterable, Sendable {
     case journalFull = "journal-full"
     case badSchedule = "bad-schedule"
     case queued
+    case jobHolds = "job-holds"
     // a job, a tick
-    case pending, submitting, unknown, skipped, superseded
+    case pending, submitting, stopping, unknown, skipped, superseded
     // a provider
     case fail, unreachable
 
@@ -37,14 +39,17 @@ package enum ReasonCode: String, CaseIterable, Sendable {
         case .waitsForSeal: "start the named gateway again; one that stays away counts as gone after 45 s"
         case .waitsForProof: "start its fleet again, or: oms operation force TENANT --evidence ..."
         case .crashLoop: "look at the fleet's log; it is tried again by itself, or at once: oms replace"
+        case .waitsForJobs: "the end of the named job, or: oms job give-up JOB --evidence ..., or: oms operation force"
         case .runFailed: "see the named errors; the next tick tries again"
         case .waitsForUpstream: "what the named service waits for"
         case .waitsForStop: "the run before is being stopped"
         case .journalFull: "bring the registry or PostgreSQL back"
         case .badSchedule: "correct the frequency in the scenario and apply it again"
         case .queued: "the end of the run before"
+        case .jobHolds: "the end of the named job at its provider, or: oms job give-up JOB --evidence ..."
         case .pending: "it is sent when its provider's gateway answers"
         case .submitting: "a free place at the provider, or the end of its fault"
+        case .stopping: "its end at the provider, or: oms job give-up JOB --evidence ..."
         case .unknown: "the gateway is asking the provider; it needs an answer"
         case .skipped: "nothing: the tick is over; see the policy `overlap`"
         case .superseded: "nothing: a newer tick stands for it"

@@ -38,6 +38,8 @@ package struct GatewayControl: Hashable, Codable, Sendable {
         case seal
         /// Stop what lower epochs of a tenant left at the providers, and say how each job ended.
         case sweep
+        /// An operator says that jobs are over, whatever their provider says or does not say.
+        case giveUp = "give-up"
     }
 
     package var id: String
@@ -57,13 +59,17 @@ package struct GatewayControl: Hashable, Codable, Sendable {
     package var seals: [Seal]?
     /// With `sweep`.
     package var sweep: Sweep?
+    /// With `give-up`: at most `maxGiveUps` of them.
+    package var giveUps: [GivenUpJob]?
 
     package static let maxSeals = 1_000
+    package static let maxGiveUps = 50
 
     package init(
         id: String, command: Command, provider: ProviderID? = nil, spec: ProviderSpec? = nil, version: Int? = nil,
-        boot: Int64? = nil, moved: Bool? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil
+        boot: Int64? = nil, moved: Bool? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil, giveUps: [GivenUpJob]? = nil
     ) {
+        self.giveUps = giveUps
         self.boot = boot
         self.moved = moved
         self.id = id
@@ -73,6 +79,31 @@ package struct GatewayControl: Hashable, Codable, Sendable {
         self.version = version
         self.seals = seals
         self.sweep = sweep
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id, command, provider, spec, version, boot, moved, seals, sweep
+        case giveUps = "give_ups"
+    }
+}
+
+/// A job that an operator gave up, and what the operator knows of it.
+package struct GivenUpJob: Hashable, Codable, Sendable {
+    package var job: JobID
+    package var tenant: TenantID
+    package var provider: ProviderID
+    package var by: String
+    package var evidence: String
+
+    /// Characters of `evidence`: it travels in every answer about the job.
+    package static let maxEvidence = 500
+
+    package init(job: JobID, tenant: TenantID, provider: ProviderID, by: String, evidence: String) {
+        self.job = job
+        self.tenant = tenant
+        self.provider = provider
+        self.by = by
+        self.evidence = evidence
     }
 }
 
@@ -174,12 +205,23 @@ package struct GatewayAck: Hashable, Codable, Sendable {
     /// With `seal`, for those that ask for a list; a long list comes in several answers, the last of which has `sealed`.
     package var left: [LeftJob]?
     package var swept: SweepReport?
+    /// With `give-up`: these have their end.
+    package var gaveUp: [JobID]?
+    /// With `give-up`: these go on as they should, and were not given up.
+    package var refused: [SweptJob]?
+    /// With `give-up`, unasked: what the provider says of jobs that were given up.
+    package var signs: [SweptJob]?
     package var error: Problem?
 
     package init(
         id: String, command: GatewayControl.Command, provider: ProviderID? = nil, version: Int? = nil, boot: Int64,
-        sealed: [Seal]? = nil, left: [LeftJob]? = nil, swept: SweepReport? = nil, error: Problem? = nil
+        sealed: [Seal]? = nil, left: [LeftJob]? = nil, swept: SweepReport? = nil, gaveUp: [JobID]? = nil,
+        refused: [SweptJob]? = nil,
+        signs: [SweptJob]? = nil, error: Problem? = nil
     ) {
+        self.gaveUp = gaveUp
+        self.refused = refused
+        self.signs = signs
         self.left = left
         self.id = id
         self.command = command
@@ -189,6 +231,11 @@ package struct GatewayAck: Hashable, Codable, Sendable {
         self.sealed = sealed
         self.swept = swept
         self.error = error
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id, command, provider, version, boot, sealed, left, swept, refused, signs, error
+        case gaveUp = "gave_up"
     }
 }
 
@@ -258,6 +305,28 @@ package struct Health: Hashable, Codable, Sendable {
     package var boot: Int64
     package var report: ProviderStatus?
     package var error: Problem?
+    /// While jobs wait for a place, or go on after their stop.
+    package var places: Places?
+
+    /// Who takes the provider's places.
+    package struct Places: Hashable, Codable, Sendable {
+        /// So many jobs may be there at once now.
+        package var limit: Int
+        package var taken: Int
+        package var waiting: Int
+        /// Go on after their stop, and take no place any more.
+        package var stuck: Int
+        /// For people: who has the places.
+        package var text: String
+
+        package init(limit: Int, taken: Int, waiting: Int, stuck: Int, text: String) {
+            self.limit = limit
+            self.taken = taken
+            self.waiting = waiting
+            self.stuck = stuck
+            self.text = text
+        }
+    }
 
     package init(
         status: Status, checked: Timestamp, latencyMilliseconds: Int? = nil, circuit: Circuit, gateway: NodeID,
@@ -274,7 +343,7 @@ package struct Health: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case status, checked, circuit, gateway, boot, report, error
+        case status, checked, circuit, gateway, boot, report, error, places
         case latencyMilliseconds = "latency_ms"
     }
 }

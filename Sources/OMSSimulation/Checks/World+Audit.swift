@@ -9,6 +9,7 @@ extension World {
             providers[id]?.advance(to: now)
             takeExecutions(of: id)
         }
+        giveUpImmortals()
         scheduler.add(.audit, at: now + 5 * SimClock.second)
     }
 

@@ -12,6 +12,7 @@ extension SimDatabase {
         snapshot.tenants = specs.mapValues(\.0)
         for tenant in managers.keys { snapshot.managers[tenant] = stored(tenant) }
         snapshot.operations = openOperations
+        snapshot.giveUps = givenUp.values.filter { $0.doneAt == nil }.sorted { $0.wish.job < $1.wish.job }
         snapshot.attachments = attachments
         snapshot.nodes = nodes.values.sorted { ($0.role.rawValue, $0.node) < ($1.role.rawValue, $1.node) }
         return snapshot

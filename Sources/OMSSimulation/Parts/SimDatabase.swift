@@ -86,6 +86,7 @@ struct SimDatabase {
     var receipts: [EpochKey: Receipt] = [:]
     /// Jobs whose end nobody could confirm, and why.
     var quarantined: [JobID: String] = [:]
+    var givenUp: [JobID: GivenUpRow] = [:]
     var nodes: [NodeKey: StoredNode] = [:]
     var attachments: [ProviderID: NodeID] = [:]
 
@@ -139,6 +140,11 @@ struct SimDatabase {
             for observation in observations { observe(observation) }
             return .observed
         case .saveVerification: return .saved
+        case .giveUp(let job, let evidence, let client, let at): return giveUp(job, evidence, client, at)
+        case .endGiveUp(let wish, let refused, let at):
+            endGiveUp(wish, refused: refused, at)
+            return .saved
+        case .signOfLife: return .saved
         case .prune(let pruning): return .pruned(prune(pruning))
         case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }

@@ -9,6 +9,7 @@ struct SimLedger {
     private var jobs: [JobID: (job: LedgerJob, ended: JobState?)] = [:]
     /// In the order in which they ended.
     private var ended: [JobID] = []
+    private var givenUp: [GivenUpJob] = []
     /// Mutants: what the disk pretends to have written.
     var loses: (LedgerEntry) -> Bool = { _ in false }
     var forgetsEnded = false
@@ -22,6 +23,12 @@ struct SimLedger {
             case .begun(let tenant, let epoch): begun[tenant] = max(begun[tenant] ?? 0, epoch)
             case .intent(let job): if jobs[job.request.id] == nil { jobs[job.request.id] = (job, nil) }
             case .acknowledged(let id): jobs[id]?.job.acknowledged = true
+            case .givenUp(let job):
+                if !givenUp.contains(where: { $0.job == job.job }) { givenUp.append(job) }
+                if jobs[job.job] != nil, jobs[job.job]?.ended == nil {
+                    ended.append(job.job)
+                    jobs[job.job]?.ended = .lost
+                }
             case .ended(let id, let state):
                 if jobs[id]?.ended == nil { ended.append(id) }
                 jobs[id]?.ended = state
@@ -34,7 +41,7 @@ struct SimLedger {
     func hasAcknowledged(_ job: JobID) -> Bool { jobs[job]?.job.acknowledged == true }
 
     var contents: LedgerContents {
-        LedgerContents(
+        var contents = LedgerContents(
             fences: fences, begun: begun,
             open: jobs.values.filter { $0.ended == nil }.map(\.job).sorted { $0.request.id < $1.request.id },
             ended: forgetsEnded
@@ -45,5 +52,7 @@ struct SimLedger {
                     else { return nil }
                     return LedgerContents.Ended(left: left, state: state, age: 0)
                 })
+        contents.givenUp = givenUp.map { LedgerContents.GivenUp(job: $0, age: 0) }
+        return contents
     }
 }

@@ -52,6 +52,10 @@ struct SimProvider {
     var isIdempotent = true
     var hasTombstones: Bool
     private var extras = 0
+    /// From now on no stop ends a job that runs: it says `stopping` for ever.
+    var neverStops = false
+    /// Jobs that it will never end, and since when.
+    private(set) var immortal: [JobID: SimTime] = [:]
 
     init(id: ProviderID, traits: ProviderTraits, random: SimRandom) {
         self.id = id
@@ -70,6 +74,7 @@ struct SimProvider {
         purged = []
         tombstones = []
         memory += 1
+        immortal = [:]
     }
 
     /// Whether it ever began to work on the job; nil where nobody can know any more.
@@ -219,7 +224,11 @@ struct SimProvider {
         case .running where traits.stoppable:
             job.state = .stopping
             let most = Int64(action.graceSeconds ?? 0) * 1000
-            job.stopAt = now + random.int(0...max(1, most)) * SimClock.millisecond
+            if neverStops {
+                immortal[id] = now
+            } else {
+                job.stopAt = now + random.int(0...max(1, most)) * SimClock.millisecond
+            }
             change(&job, at: now)
         case .running: return refuse(409, .notStoppable, "it cannot be stopped")
         default: break

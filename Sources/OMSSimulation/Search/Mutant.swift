@@ -65,6 +65,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case newestIsPruned = "newest-is-pruned"
     /// A run that has ended is pruned with a job that has not.
     case openJobIsPruned = "open-job-is-pruned"
+    /// Nobody tells the gateways what an operator gave up.
+    case giveUpUntold = "give-up-not-told"
     /// A gateway without the broker goes on as if nothing had happened.
     case gatewayHoldsOn = "gateway-never-gives-up"
 
@@ -78,7 +80,7 @@ package enum Mutant: String, CaseIterable, Sendable {
             switch entry {
             case .fence: fences
             case .intent: intents
-            case .begun, .acknowledged, .ended: false
+            case .begun, .acknowledged, .ended, .givenUp: false
             }
         }
     }
@@ -165,6 +167,9 @@ extension World {
 
     /// Whether a message may leave; what is forbidden by a mutant does not.
     func passesMutants(_ message: Message) -> Bool {
+        if options.mutants.contains(.giveUpUntold), case .gatewayControl(let control) = message.payload {
+            return control.command != .giveUp
+        }
         guard options.mutants.contains(.noRepetition) else { return true }
         let key: String
         switch message.payload {

@@ -32,6 +32,8 @@ struct Fault {
         case replace(TenantID, deadlineSeconds: Int)
         case abort(TenantID)
         case drainFleet(NodeID, SimTime)
+        /// Jobs that are stopped there meanwhile say `stopping` for ever, until an operator gives them up.
+        case neverStops(ProviderID, SimTime)
     }
 
     var at: SimTime
@@ -69,6 +71,7 @@ struct Fault {
             case .respecify(let provider): "change \(provider)"
             case .replace(let tenant, let deadline): "replace \(tenant) with \(deadline) s to drain"
             case .abort(let tenant): "abort what is under way for \(tenant)"
+            case .neverStops(let provider, let time): "\(provider) ends no job that is stopped for \(seconds(time))"
             case .drainFleet(let fleet, let time): "empty \(fleet) for \(seconds(time))"
             }
         return "\(SimClock.text(at)) s: \(what)"

@@ -28,6 +28,28 @@ enum Nemesis {
         }
     }
 
+    /// In some seeds: a provider that never ends what is stopped, while jobs hang and a tenant is replaced.
+    static func immortals(_ setting: Setting, seed: UInt64, always: Bool) -> [Fault] {
+        var random = SimRandom(seed: seed, stream: 7)
+        guard random.chance(0.3) || always else { return [] }
+        let seconds = setting.faultsEnd / SimClock.second
+        let at = random.int(5_000...max(5_001, seconds * 1_000 - 40_000)) * SimClock.millisecond
+        let time = random.int(15...90) * SimClock.second
+        let provider = random.pick(setting.providers).id
+        var faults = [
+            Fault(at: at, kind: .neverStops(provider, time)),
+            Fault(at: at, kind: .weather(provider, "hanging", ProviderWeather(hangs: 0.7), time)),
+        ]
+        if random.chance(0.5) || always {
+            let deadline = random.pick([0, 30, 120])
+            faults.append(
+                Fault(
+                    at: at + random.int(1...20) * SimClock.second,
+                    kind: .replace(random.pick(setting.tenants), deadlineSeconds: deadline)))
+        }
+        return faults
+    }
+
     /// What a rule is there for, and what chance brings together too rarely.
     static func focused(_ setting: Setting, on mutant: Mutant, seed: UInt64) -> [Fault] {
         var random = SimRandom(seed: seed, stream: 3)

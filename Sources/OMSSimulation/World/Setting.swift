@@ -49,6 +49,7 @@ struct Setting {
         scenarios = ["main": Self.mainScenario(&random), "plain": Self.plainScenario(&random)]
         if cron { useCron(seed) }
         faults = Nemesis.plan(self, seed: seed)
+        faults += Nemesis.immortals(self, seed: seed, always: focus == .giveUpUntold)
         if restores { faults += Nemesis.restores(self, seed: seed) }
         // A backup that is older than the retention is not promised anything (docs/operations.md).
         if retention, !restores { self.retention = Self.retention(seed) }

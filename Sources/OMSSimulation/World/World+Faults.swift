@@ -70,6 +70,9 @@ extension World {
         case .replace(let tenant, let seconds):
             ask("replace", ["tenant": .string(tenant.text), "deadline_s": .int(Int64(seconds))])
         case .abort(let tenant): ask("operation.abort", ["tenant": .string(tenant.text)])
+        case .neverStops(let provider, let time):
+            providers[provider]?.neverStops = true
+            scheduler.add(.faultEnds(index), at: now + time)
         case .drainFleet(let fleet, let time):
             ask("fleet.drain", ["fleet": .string(fleet.text)])
             scheduler.add(.faultEnds(index), at: now + time)
@@ -88,6 +91,7 @@ extension World {
         case .storm: storm = now < setting.faultsEnd ? setting.background : Storm()
         case .suspend(let tenant, _), .offboard(let tenant, _):
             apply([setting.tenantDocument(tenant, suspended: false)])
+        case .neverStops(let provider, _): providers[provider]?.neverStops = false
         case .drainFleet(let fleet, _): ask("fleet.undrain", ["fleet": .string(fleet.text)])
         case .backup, .restore, .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls,
             .providerRestart,

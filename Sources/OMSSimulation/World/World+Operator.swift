@@ -10,6 +10,8 @@ struct OperatorDesk {
     var declared: JSONObject = [:]
     /// Mutants that drop repetitions remember what has passed.
     var seen: Set<String> = []
+    /// When a job was given up last.
+    var givenUp: [JobID: SimTime] = [:]
 }
 
 extension World {
@@ -25,6 +27,22 @@ extension World {
                 id: "q\(operatorDesk.asked)", client: Self.operatorName, method: method, params: params))
         if operatorDesk.open.count == 1 { operatorAsks() }
     }
+
+    /// Gives up what goes on for long after its stop, as an operator would who looks at `oms why` now and then.
+    func giveUpImmortals() {
+        for id in setting.providers.map(\.id) {
+            for (job, since) in (providers[id]?.immortal ?? [:]).sorted(by: { $0.key < $1.key }) {
+                let asked = operatorDesk.givenUp[job] ?? since
+                guard now - asked >= Self.giveUpAfter, let row = database.jobs[job]?.record, row.finished == nil,
+                    row.state == .stopping || row.state == .unknown
+                else { continue }
+                operatorDesk.givenUp[job] = now
+                ask("job.give-up", ["job": .string("\(job)"), "evidence": "its machine was switched off"])
+            }
+        }
+    }
+
+    private static let giveUpAfter = 45 * SimClock.second
 
     func operatorAsks() {
         guard let request = operatorDesk.open.first else { return }

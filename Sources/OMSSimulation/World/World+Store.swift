@@ -150,6 +150,9 @@ extension StoreRequest {
             "journal \(tenant) epoch \(journal.epoch) \(journal.firstSeq)+\(journal.entries.count)"
         case .observe(let observations): "observe \(observations.count)"
         case .prune(let pruning): "prune before \(pruning.before)"
+        case .giveUp(let job, _, _, _): "give up \(job)"
+        case .endGiveUp(let wish, let refused, _): "given up \(wish.job) \(refused ?? "")"
+        case .signOfLife(let sign, _): "sign of life of \(sign.job), \(sign.state.rawValue)"
         case .saveVerification, .query: "query"
         }
     }
@@ -184,6 +187,7 @@ extension StoreReply {
         case .resume(let resume): "\(resume.open.count) open runs"
         case .recovered(let found): "recovered \(found.values.reduce(0, +))"
         case .committed(let seq): "committed \(seq)"
+        case .givenUp(let row, let isNew): "\(isNew ? "gives up" : "gave up") \(row.wish.job)"
         case .observed: "observed"
         case .pruned(let pruned): "pruned \(pruned.counts[.runs] ?? 0) runs, \(pruned.counts[.jobs] ?? 0) jobs"
         case .rollout(let rollout, _): "rollout \(rollout.phase.rawValue)"
