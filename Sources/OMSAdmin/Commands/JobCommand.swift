@@ -32,7 +32,7 @@ struct JobVerbCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let params: [String: JSONValue] = ["job": .string(job), "evidence": .string(evidence ?? "")]
+        let params: JSONObject = ["job": .string(job), "evidence": .string(evidence ?? "")]
         let answer = try await OperatorClient.with(connection.endpoint()) {
             try await $0.command("job.give-up", params)
         }
