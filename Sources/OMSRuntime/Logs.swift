@@ -72,7 +72,12 @@ struct LogfmtLine {
             bytes.append(contentsOf: text)
         } else {
             bytes.append(UInt8(ascii: "\""))
-            for byte in text { appendEscaped(byte) }
+            var left = Self.maximumValueBytes
+            for scalar in value.unicodeScalars {
+                left -= UTF8.width(scalar)
+                if left < 0 { break }
+                appendEscaped(scalar)
+            }
             bytes.append(UInt8(ascii: "\""))
         }
     }
@@ -82,23 +87,28 @@ struct LogfmtLine {
         return bytes
     }
 
-    /// Bytes above 0x7f are parts of UTF-8 characters and pass through inside quotes.
     private static func isPlain(_ byte: UInt8) -> Bool {
         byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "=")
             && byte != UInt8(ascii: "\\")
     }
 
-    private mutating func appendEscaped(_ byte: UInt8) {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
-        case UInt8(ascii: "\n"): bytes += "\\n".utf8
-        case UInt8(ascii: "\r"): bytes += "\\r".utf8
-        case UInt8(ascii: "\t"): bytes += "\\t".utf8
-        case 0..<0x20, 0x7f:
+    /// A log is read on terminals too: what they would obey is shown as what it is. Letters of all languages stay.
+    private mutating func appendEscaped(_ scalar: Unicode.Scalar) {
+        switch scalar {
+        case "\"", "\\": bytes += [UInt8(ascii: "\\"), UInt8(truncatingIfNeeded: scalar.value)]
+        case "\n": bytes += "\\n".utf8
+        case "\r": bytes += "\\r".utf8
+        case "\t": bytes += "\\t".utf8
+        case _ where scalar.value < 0x20 || scalar.value == 0x7F:
             let digits = Array("0123456789abcdef".utf8)
             bytes += "\\x".utf8
-            bytes += [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-        default: bytes.append(byte)
+            bytes += [digits[Int(scalar.value >> 4)], digits[Int(scalar.value & 15)]]
+        default:
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator:
+                bytes += "\\u{\(String(scalar.value, radix: 16))}".utf8
+            default: bytes += UTF8.encode(scalar).map { Array($0) } ?? []
+            }
         }
     }
 }

@@ -32,20 +32,20 @@ package struct VerifyReport: Sendable {
     }
 
     package var text: String {
-        var lines = ["Service Provider interface, version 1: \(baseURL)", ""]
+        var lines = ["Service Provider interface, version 1: \(TerminalText(line: baseURL))", ""]
         for item in items {
             let mark = item.outcome.rawValue.uppercased().padded(8)
-            let reason = item.reason.map { ": \($0)" } ?? ""
+            let reason = item.reason.map { ": \(TerminalText(line: $0))" } ?? ""
             lines.append("\(mark)\(item.rule.id.padded(13)) section \(item.rule.section.padded(4)) \(item.rule.text)")
             if item.outcome != .pass {
                 lines.append("        \(item.outcome == .skipped ? "not probed" : "broken")\(reason)")
             }
             if item.outcome == .fail || item.outcome == .warn {
-                for exchange in item.exchanges { lines.append("        \(exchange.line.oneLine)") }
+                for exchange in item.exchanges { lines.append("        \(TerminalText(line: exchange.line).text)") }
             }
         }
         lines.append("")
-        if let aborted { lines.append("Could not go on: \(aborted)") }
+        if let aborted { lines.append("Could not go on: \(TerminalText(line: aborted))") }
         let counts = Outcome.allCases.map { outcome in "\(items.count { $0.outcome == outcome }) \(outcome.rawValue)" }
         lines.append("\(counts.joined(separator: ", ")); \(requests) requests")
         lines.append(exitCode == 0 ? "It conforms." : exitCode == 1 ? "It does not conform." : "Not found out.")
@@ -84,12 +84,5 @@ package struct VerifyReport: Sendable {
 extension String {
     fileprivate func padded(_ width: Int) -> String {
         self + String(repeating: " ", count: Swift.max(0, width - count))
-    }
-
-    /// A provider's bytes must not write into the reader's terminal.
-    fileprivate var oneLine: String {
-        String(
-            String.UnicodeScalarView(
-                unicodeScalars.map { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) ? " " : $0 }))
     }
 }

@@ -6,6 +6,15 @@ import OMSRuntime
 struct OMS {
     static func main() async {
         ProcessSetup.prepare()
-        await OMSCommand.main()
+        do {
+            var command = try OMSCommand.parseAsRoot()
+            if var waiting = command as? any AsyncParsableCommand {
+                try await waiting.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            OMSCommand.end(with: error)
+        }
     }
 }

@@ -9,7 +9,8 @@ import OMSRuntime
 package struct RefusedError: Error, CustomStringConvertible {
     package var problem: Problem
 
-    package var description: String { problem.detail ?? problem.title ?? problem.type }
+    /// One line, whatever is in it.
+    package var description: String { TerminalText(line: problem.detail ?? problem.title ?? problem.type).text }
 }
 
 /// Asks the active registry, over one connection.

@@ -11,44 +11,33 @@ enum Table {
 
     /// Nested values are for `-o json`; a table shows how they begin.
     private static let maxNested = 60
+    /// Of a cell, in columns; the whole text is in `-o json`.
+    private static let maxCell = 300
 
-    static func render(_ rows: [JSONValue]) -> String {
+    static func render(_ rows: [JSONValue]) -> TerminalText {
         let objects = rows.compactMap(\.objectValue)
         guard !objects.isEmpty else { return "(none)" }
         let keys = Set(objects.flatMap(\.keys)).sorted {
             (order.firstIndex(of: $0) ?? order.count, $0) < (order.firstIndex(of: $1) ?? order.count, $1)
         }
-        var lines = [keys.map { $0.uppercased() }]
+        var lines = [keys.map { TerminalText(line: $0.uppercased()).cut(maxNested) }]
         for object in objects { lines.append(keys.map { cell(object[$0]) }) }
-        let widths = keys.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
+        let widths = keys.indices.map { column in lines.map { $0[column].columns }.max() ?? 0 }
         return lines.map { line in
-            var text = ""
-            for (column, cell) in line.enumerated() {
-                text +=
-                    column == line.count - 1
-                    ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
-            }
-            return text
+            line.enumerated().map { column, cell in
+                column == line.count - 1 ? cell : cell.padded(widths[column] + 2)
+            }.joined()
         }.joined(separator: "\n")
     }
 
-    static func cell(_ value: JSONValue?) -> String {
+    static func cell(_ value: JSONValue?) -> TerminalText {
         switch value {
         case nil, .null?: return "-"
-        case .string(let text)?: return text.isEmpty ? "-" : text.replacing("\n", with: " ")
+        case .string(let text)?: return text.isEmpty ? "-" : TerminalText(line: text).cut(maxCell)
         case .bool(let flag)?: return flag ? "yes" : "no"
-        case .int(let number)?: return "\(number)"
-        case .double(let number)?: return "\(number)"
-        case .number(let number)?: return "\(number)"
         case .array?, .object?:
-            let text = JSONText.render(value ?? .null, pretty: false)
-            return text.count <= maxNested ? text : text.prefix(maxNested) + "..."
+            return TerminalText(line: JSONText.render(value ?? .null, pretty: false)).cut(maxNested)
+        case let number?: return TerminalText(line: JSONText.render(number, pretty: false)).cut(maxNested)
         }
-    }
-}
-
-enum JSONText {
-    static func render(_ value: JSONValue, pretty: Bool = true) -> String {
-        value.text(pretty: pretty)
     }
 }

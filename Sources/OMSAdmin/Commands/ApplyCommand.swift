@@ -1,5 +1,6 @@
 import ArgumentParser
 import OMSDev
+import OMSModel
 
 struct ApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,7 +29,7 @@ struct ApplyCommand: AsyncParsableCommand {
     func run() async throws {
         let documents = try DeclaredDocuments(paths: files, variables: Executables.environment)
         if dryRun {
-            print("\(documents.values.count) documents are valid; nothing was sent")
+            Terminal.print("\(documents.values.count) documents are valid; nothing was sent")
             return
         }
         try await ChangeRequest(values: documents.values, yes: yes).run(connection.endpoint(), documents.sentence)

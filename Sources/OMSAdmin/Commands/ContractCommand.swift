@@ -20,12 +20,12 @@ struct ContractCommand: ParsableCommand {
 
     func run() throws {
         switch part {
-        case .acl: print(AccessControlList.render(), terminator: "")
-        case .asyncapi: print(try AsyncAPIDocument.render(), terminator: "")
-        case .mosquittoConf: print(BrokerProfile.container.render(), terminator: "")
-        case .providerRules: print(VerifyRule.markdown(), terminator: "")
-        case .schema: print(JSONText.render(DocumentSchema.value))
-        case .topics: print(TopicDocument.render(), terminator: "")
+        case .acl: Terminal.print(file: AccessControlList.render())
+        case .asyncapi: Terminal.print(file: try AsyncAPIDocument.render())
+        case .mosquittoConf: Terminal.print(file: BrokerProfile.container.render())
+        case .providerRules: Terminal.print(file: VerifyRule.markdown())
+        case .schema: Terminal.print(json: DocumentSchema.value)
+        case .topics: Terminal.print(file: TopicDocument.render())
         }
     }
 }

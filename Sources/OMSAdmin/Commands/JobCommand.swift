@@ -40,9 +40,10 @@ struct JobVerbCommand: AsyncParsableCommand {
         let provider = answer["provider"]?.stringValue ?? ""
         let name = "job \(job) of tenant/\(tenant) at provider/\(provider)"
         if answer["ended"] == .bool(true) {
-            print("\(name) is given up")
+            Terminal.print("\(name) is given up")
         } else {
-            print("\(name): recorded; its gateway has not answered yet and is asked until it does ('oms get given-up')")
+            Terminal.print(
+                "\(name): recorded; its gateway has not answered yet and is asked until it does ('oms get given-up')")
         }
     }
 }

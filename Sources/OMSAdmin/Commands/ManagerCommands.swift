@@ -143,9 +143,8 @@ struct FleetDrainCommand: AsyncParsableCommand {
         _ = try await OperatorClient.with(connection.endpoint()) {
             try await $0.command("fleet.\(verb.rawValue)", params)
         }
-        print(
-            "fleet/\(fleet) \(verb == .drain ? "is being emptied; 'oms get operations' shows how far" : "takes tenants")"
-        )
+        let what = verb == .drain ? "is being emptied; 'oms get operations' shows how far" : "takes tenants"
+        Terminal.print("fleet/\(fleet) \(what)")
     }
 }
 
@@ -166,7 +165,7 @@ enum ManagerOperations {
         guard TenantID(tenant) != nil else { throw DevError("'\(tenant)' is no tenant's name; \(nameRule)") }
         let params = more.merging(["tenant": .string(tenant)]) { $1 }
         let answer = try await OperatorClient.with(endpoint) { try await $0.command(method, params) }
-        print(text(answer) ?? "tenant/\(tenant) \(method)")
+        Terminal.print(text(answer) ?? "tenant/\(tenant) \(method)")
     }
 
     static func run(
@@ -186,7 +185,7 @@ enum ManagerOperations {
         let end = try await Deadline.run(max(.zero, limit - (ContinuousClock.now - began))) { () -> String? in
             for await case .message(let message, _) in bus.events {
                 guard case .event(let event) = message.payload, event.tenant?.text == tenant else { continue }
-                print(event.text)
+                Terminal.print(TerminalText(line: event.text))
                 if ends.contains(event.kind) { return event.kind }
             }
             return nil
@@ -198,10 +197,11 @@ enum ManagerOperations {
         case .some(nil):
             throw DevError("the connection to the broker was lost; 'oms get operations' shows how far it is")
         case nil:
-            let words =
-                "oms \(method): not ended within \(waiting.timeout?.description ?? "\(limit)"); it goes on: "
-                + "'oms get operations' and 'oms why' show how far it is\n"
-            FileHandle.standardError.write(Data(words.utf8))
+            Terminal.printError(
+                """
+                oms \(method): not ended within \(waiting.timeout?.description ?? "\(limit)"); it goes on: \
+                'oms get operations' and 'oms why' show how far it is
+                """)
             throw timedOut
         }
     }
@@ -212,7 +212,7 @@ enum ManagerOperations {
     /// Seal, sweep and start follow the drain; each has a limit of its own.
     private static let waitBeyondDeadlineSeconds = 180
 
-    private static func text(_ answer: JSONValue) -> String? {
+    private static func text(_ answer: JSONValue) -> TerminalText? {
         guard let id = answer["operation"]?.stringValue, let phase = answer["phase"]?.stringValue,
             let kind = answer["kind"]?.stringValue
         else { return nil }

@@ -1,4 +1,6 @@
 package import ArgumentParser
+import Glibc
+import OMSModel
 
 /// The operator's command.
 package struct OMSCommand: AsyncParsableCommand {
@@ -20,4 +22,12 @@ package struct OMSCommand: AsyncParsableCommand {
         ])
 
     package init() {}
+
+    /// The last words of the program; as `exit(withError:)`, but an error's text goes the way of all text.
+    package static func end(with error: any Error) -> Never {
+        let code = exitCode(for: error)
+        let words = TerminalText(lines: fullMessage(for: error))
+        if code == .success { Terminal.print(words) } else if !words.isEmpty { Terminal.printError(words) }
+        Glibc.exit(code.rawValue)
+    }
 }

@@ -25,7 +25,8 @@ struct PlanCommand: AsyncParsableCommand {
     func run() async throws {
         let documents = try DeclaredDocuments(paths: files, variables: Executables.environment)
         let preview = try await documents.preview(over: connection.endpoint())
-        print(output == .json ? JSONText.render(preview.value) : preview.text)
+        if output == .json { return Terminal.print(json: preview.value) }
+        Terminal.print(preview.text)
     }
 }
 
@@ -61,7 +62,7 @@ struct RollbackCommand: AsyncParsableCommand {
         }
         let document: JSONValue = ["kind": .string(kind), "name": .string(name), "spec": spec]
         try await ChangeRequest(values: [document], yes: yes).run(endpoint) { errors in
-            errors.map { "\($0.pointer): \($0.detail)" }.joined(separator: "\n")
+            errors.map { TerminalText(line: "\($0.pointer): \($0.detail)").text }.joined(separator: "\n")
         }
     }
 }
@@ -90,7 +91,8 @@ struct ExplainCommand: AsyncParsableCommand {
             try await $0.query("explain", asked)["rows"]?.arrayValue ?? []
         }
         if let service { rows.removeAll { $0["service"]?.stringValue != service } }
-        print(output == .json ? JSONText.render(.array(rows)) : Table.render(rows))
+        if output == .json { return Terminal.print(json: .array(rows)) }
+        Terminal.print(Table.render(rows))
     }
 }
 
@@ -103,9 +105,9 @@ struct ChangeRequest {
         let preview = try await Self.preview(values, endpoint, sentence)
         if preview.isDestructive, !yes { try Self.confirm(preview) }
         for document in try await apply(endpoint, preview.versions, sentence) {
-            print(
-                "\(document["kind"]?.stringValue?.lowercased() ?? "?")/\(document["name"]?.stringValue ?? "?") "
-                    + "\(document["change"]?.stringValue ?? "?")")
+            let kind = document["kind"]?.stringValue?.lowercased() ?? "?"
+            let name = document["name"]?.stringValue ?? "?"
+            Terminal.print("\(kind)/\(name) \(document["change"]?.stringValue ?? "?")")
         }
     }
 
@@ -138,13 +140,12 @@ struct ChangeRequest {
     }
 
     private static func confirm(_ preview: ChangePreview) throws {
-        print(preview.text)
+        Terminal.print(preview.text)
         guard isatty(STDIN_FILENO) == 1 else {
             throw DevError(
                 "this ends running Work Managers; look at it with 'oms plan', and say --yes if that is meant")
         }
-        let question = "Apply? [y/N] "
-        _ = write(STDOUT_FILENO, question, question.utf8.count)
+        Terminal.print(unended: "Apply? [y/N] ")
         guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
             throw DevError("nothing was changed")
         }
@@ -158,7 +159,7 @@ struct ChangePreview: Sendable {
     var isDestructive: Bool { value["destructive"]?.boolValue ?? false }
     var versions: JSONValue { value["versions"] ?? [:] }
 
-    var text: String {
+    var text: TerminalText {
         let counts = value["counts"]?.objectValue ?? [:]
         let words = [
             ("hot", "changed while running"), ("replace", "replaced"), ("start", "started"), ("stop", "ended"),
@@ -166,11 +167,12 @@ struct ChangePreview: Sendable {
         ].compactMap { key, word in counts[key]?.intValue.map { "\($0) \(word)" } }
         let unchanged = value["unchanged"]?.intValue ?? 0
         let stopped = value["stopped_operations"]?.intValue ?? 0
-        let summary =
-            "Tenants: \((words + ["\(unchanged) unchanged"]).joined(separator: ", ")). "
-            + "Running operations that would be stopped: \(stopped)."
+        let summary: TerminalText = """
+            Tenants: \((words + ["\(unchanged) unchanged"]).joined(separator: ", ")). \
+            Running operations that would be stopped: \(stopped).
+            """
         let rows = value["tenants"]?.arrayValue ?? []
-        return rows.isEmpty ? summary : Table.render(rows) + "\n" + summary
+        return rows.isEmpty ? summary : "\(Table.render(rows))\n\(summary)"
     }
 }
 

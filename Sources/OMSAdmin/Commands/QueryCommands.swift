@@ -49,7 +49,8 @@ struct GetCommand: AsyncParsableCommand {
         let found = try await OperatorClient.with(connection.endpoint()) {
             try await rows($0, subject.rawValue, params)
         }
-        print(output == .json ? JSONText.render(.array(found)) : Table.render(found))
+        if output == .json { return Terminal.print(json: .array(found)) }
+        Terminal.print(Table.render(found))
     }
 }
 
@@ -62,13 +63,13 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let endpoint = try connection.endpoint()
         let text = try await OperatorClient.with(endpoint) { client in
-            var parts: [String] = []
+            var parts: [TerminalText] = []
             for (title, method) in [("Tenants", "tenants"), ("Providers", "providers"), ("Waiting", "why")] {
-                parts.append("\(title)\n" + Table.render(try await rows(client, method, ["limit": 100])))
+                parts.append("\(title)\n\(Table.render(try await rows(client, method, ["limit": 100])))")
             }
             return parts.joined(separator: "\n\n")
         }
-        print(text)
+        Terminal.print(text)
     }
 }
 
@@ -80,6 +81,9 @@ struct WhyCommand: AsyncParsableCommand {
 
     @Argument(help: "TENANT, TENANT/service/NAME or TENANT/job/ID.")
     var subject: String?
+
+    @Option(name: .shortAndLong, help: "table or json.")
+    var output = OutputFormat.table
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -98,7 +102,8 @@ struct WhyCommand: AsyncParsableCommand {
         }
         let filter = params
         let found = try await OperatorClient.with(connection.endpoint()) { try await rows($0, "why", filter) }
-        print(found.isEmpty ? "nothing waits" : Table.render(found))
+        if output == .json { return Terminal.print(json: .array(found)) }
+        Terminal.print(found.isEmpty ? "nothing waits" : Table.render(found))
     }
 }
 
@@ -128,6 +133,6 @@ struct ResultCommand: AsyncParsableCommand {
         guard let result = result ?? nil else {
             throw DevError("\(tenant)/\(service) has no result yet; 'oms why \(tenant)/service/\(service)' may say why")
         }
-        print(ResultText.render(result))
+        Terminal.print(ResultText.render(result))
     }
 }

@@ -49,9 +49,9 @@ struct RolloutCommand: AsyncParsableCommand {
                 try await $0.command("rollout.\(verb.rawValue)", [:])
             }
             switch answer["phase"]?.stringValue {
-            case "aborted": return print("the roll-out is taken back")
-            case "done": return print("the change is what the scenario is now")
-            default: return print("wave \(answer["wave"]?.intValue ?? 0) has begun")
+            case "aborted": return Terminal.print("the roll-out is taken back")
+            case "done": return Terminal.print("the change is what the scenario is now")
+            default: return Terminal.print("wave \(answer["wave"]?.intValue ?? 0) has begun")
             }
         }
         let documents = try DeclaredDocuments(paths: [file], variables: Executables.environment)
@@ -63,7 +63,7 @@ struct RolloutCommand: AsyncParsableCommand {
         ]
         do {
             let answer = try await OperatorClient.with(endpoint) { try await $0.command("rollout", params) }
-            print(
+            Terminal.print(
                 "rollout \(answer["rollout"]?.stringValue ?? "?") of scenario \(answer["scenario"]?.stringValue ?? "?")"
             )
         } catch let error as RefusedError {

@@ -54,8 +54,8 @@ struct NextCommand: AsyncParsableCommand {
             from.flatMap { Timestamp($0) } ?? Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
         let rows = try Preview.rows(
             config, of: tenantID, only: service.flatMap { ServiceID($0) }, after: start, count: count)
-        if output == .json { return print(JSONText.render(.array(rows))) }
-        print(rows.isEmpty ? "no service of \(tenant) is due by itself" : Table.render(rows))
+        if output == .json { return Terminal.print(json: .array(rows)) }
+        Terminal.print(rows.isEmpty ? "no service of \(tenant) is due by itself" : Table.render(rows))
     }
 }
 
@@ -74,6 +74,7 @@ struct RunCommand: AsyncParsableCommand {
             "tenant": .string(tenant), "service": .string(service), "due": .string(now.description),
         ]
         _ = try await OperatorClient.with(connection.endpoint()) { try await $0.command("run", params) }
-        print("\(tenant)/\(service) is running; 'oms get runs --tenant \(tenant) --service \(service)' shows it")
+        Terminal.print(
+            "\(tenant)/\(service) is running; 'oms get runs --tenant \(tenant) --service \(service)' shows it")
     }
 }

@@ -64,10 +64,10 @@ struct VerifyCommand: AsyncParsableCommand {
         do {
             report = await Verification(try options()).run()
         } catch {
-            FileHandle.standardError.write(Data("oms sp verify: \(error)\n".utf8))
+            Terminal.printError("oms sp verify: \(error)")
             throw ExitCode(2)
         }
-        print(json ? JSONText.render(report.json) : report.text)
+        if json { Terminal.print(json: report.json) } else { Terminal.print(TerminalText(lines: report.text)) }
         if let record {
             _ = try await OperatorClient.with(try connection.endpoint()) { client in
                 try await client.command(

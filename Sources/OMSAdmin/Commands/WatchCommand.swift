@@ -25,7 +25,7 @@ struct WatchCommand: AsyncParsableCommand {
                 switch event {
                 case .message(let message, _):
                     for line in board.take(message)
-                    where filter.map({ line.hasPrefix("\($0)/") || line.hasPrefix("\($0):") }) ?? true {
+                    where filter.map({ line.text.hasPrefix("\($0)/") || line.text.hasPrefix("\($0):") }) ?? true {
                         console.line("\(RFC3339.string(milliseconds: WallClock.milliseconds)) \(line)")
                     }
                 case .lost(let reason): console.line("connection lost: \(reason); trying again")

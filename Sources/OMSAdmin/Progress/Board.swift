@@ -1,4 +1,4 @@
-import OMSModel
+package import OMSModel
 package import OMSProtocol
 
 /// What an onlooker knows of the system: fed with messages, says what changed and how things stand.
@@ -34,7 +34,7 @@ package struct Board: Sendable {
     package init() {}
 
     /// - Returns: One line per thing that happened.
-    package mutating func take(_ message: Message) -> [String] {
+    package mutating func take(_ message: Message) -> [TerminalText] {
         switch (message.topic, message.payload) {
         case (.wmState(let tenant), .wmState(let state)):
             let before = tenants[tenant]?.state
@@ -63,14 +63,15 @@ package struct Board: Sendable {
             let before = providers[provider]?.status
             providers[provider] = health
             if before == health.status { return [] }
-            return ["provider \(provider): \(health.status.rawValue)" + (health.error?.detail.map { " (\($0))" } ?? "")]
+            let why: TerminalText = health.error?.detail.map { " (\($0))" } ?? ""
+            return ["provider \(provider): \(health.status.rawValue)\(why)"]
         case (.event, .event(let event)) where event.kind.hasPrefix("tenant."):
             if let tenant = event.tenant { tenants[tenant, default: Tenant()].note = event.text }
-            return [event.text]
+            return [TerminalText(line: event.text)]
         // What the topics themselves tell comes from them: the registry's word for it may be missing or late.
         case (.event, .event(let event)) where event.kind == "wm.active" || event.kind.hasPrefix("provider."):
             return []
-        case (.event, .event(let event)): return [event.text]
+        case (.event, .event(let event)): return [TerminalText(line: event.text)]
         default: return []
         }
     }
@@ -88,13 +89,13 @@ package struct Board: Sendable {
         }
     }
 
-    private mutating func take(_ event: JobEvent, of provider: ProviderID, for tenant: TenantID) -> [String] {
+    private mutating func take(_ event: JobEvent, of provider: ProviderID, for tenant: TenantID) -> [TerminalText] {
         guard let service = services[event.job] else { return [] }
         let before = tenants[tenant]?.services[service]?.running[event.job]
         if event.state.isTerminal {
             tenants[tenant]?.services[service]?.running[event.job] = nil
             services[event.job] = nil
-            let reason = event.error.flatMap { $0.detail ?? $0.title }.map { ": \($0)" } ?? ""
+            let reason: TerminalText = event.error.flatMap { $0.detail ?? $0.title }.map { ": \($0)" } ?? ""
             return ["\(tenant)/\(service): \(event.state.rawValue) on \(provider)\(reason)"]
         }
         tenants[tenant, default: Tenant()].services[service, default: Service()].running[event.job] =
@@ -105,59 +106,60 @@ package struct Board: Sendable {
     // MARK: Showing
 
     /// A compact picture, one line per service.
-    package func block() -> [String] {
-        var lines: [String] = []
+    package func block() -> [TerminalText] {
+        var lines: [TerminalText] = []
         for (id, tenant) in tenants.sorted(by: { $0.key < $1.key }) {
-            let manager =
+            let manager: TerminalText =
                 tenant.state.map { "\($0.state.rawValue), epoch \($0.epoch), \($0.fleet)" } ?? "no Work Manager yet"
             lines.append("\(id)  [\(manager)]")
             let reasons = Dictionary(
                 tenant.waiting.map { ($0.subject, $0.text) }, uniquingKeysWith: { first, _ in first })
             for (service, view) in tenant.services.sorted(by: { $0.key < $1.key }) {
-                let last =
+                let last: TerminalText =
                     view.last.map { "\($0.state.rawValue) \($0.finished.description.dropFirst(11).prefix(8))" }
                     ?? "no result yet"
-                var now = view.running.sorted { $0.key < $1.key }.map { entry in
-                    let how = entry.value.progress.map { "\(Int($0)) %" } ?? entry.value.state.rawValue
-                    return "\(entry.value.provider) \(how)"
+                var now = view.running.sorted { $0.key < $1.key }.map { entry -> TerminalText in
+                    "\(entry.value.provider) \(Self.percent(entry.value.progress) ?? entry.value.state.rawValue)"
                 }.joined(separator: ", ")
-                if now.isEmpty { now = reasons["service/\(service)"] ?? "" }
-                lines.append("  \(padded(service.text, 18)) \(padded(last, 22)) \(now)")
+                if now.isEmpty { now = TerminalText(line: reasons["service/\(service)"] ?? "") }
+                lines.append("  \(TerminalText(line: service.text).padded(18)) \(last.padded(22)) \(now)")
             }
         }
         if !providers.isEmpty {
-            lines.append(
-                "providers  "
-                    + providers.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.status.rawValue)" }.joined(
-                        separator: ", "))
+            let each = providers.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.status.rawValue)" }
+            lines.append("providers  \(each.joined(separator: ", "))")
         }
         return lines
     }
 
+    /// Whatever number it is.
+    private static func percent(_ progress: Double?) -> String? {
+        guard let progress, progress.isFinite else { return nil }
+        return "\(Int(min(max(progress, 0), 100))) %"
+    }
+
     /// Why a service has nothing to show, as far as an onlooker can tell.
-    func excuse(_ tenant: TenantID, _ service: ServiceID) -> String {
+    func excuse(_ tenant: TenantID, _ service: ServiceID) -> TerminalText {
         guard let view = tenants[tenant], let state = view.state else {
-            return "its Work Manager has not started" + (tenants[tenant]?.note.map { " (\($0))" } ?? "")
+            let note: TerminalText = tenants[tenant]?.note.map { " (\($0))" } ?? ""
+            return "its Work Manager has not started\(note)"
         }
         if state.state != .active { return "its Work Manager is \(state.state.rawValue)" }
         if let running = view.services[service]?.running.values.first {
-            return "still \(running.state.rawValue) on \(running.provider)"
-                + (running.progress.map { " (\(Int($0)) %)" } ?? "")
+            let how: TerminalText = Self.percent(running.progress).map { " (\($0))" } ?? ""
+            return "still \(running.state.rawValue) on \(running.provider)\(how)"
         }
         if let reason = view.waiting.first(where: { $0.subject == "service/\(service)" || $0.subject == "tenant" }) {
-            return reason.text
+            return TerminalText(line: reason.text)
         }
         if let last = view.services[service]?.last { return "its last result is '\(last.state.rawValue)'" }
         return "no reason is known"
     }
 
-    var unhealthyProviders: [String] {
+    var unhealthyProviders: [TerminalText] {
         providers.filter { $0.value.status != .pass }.sorted { $0.key < $1.key }.map {
-            "\($0.key) is \($0.value.status.rawValue)" + ($0.value.error?.detail.map { " (\($0))" } ?? "")
+            let why: TerminalText = $0.value.error?.detail.map { " (\($0))" } ?? ""
+            return "\($0.key) is \($0.value.status.rawValue)\(why)"
         }
-    }
-
-    private func padded(_ text: String, _ width: Int) -> String {
-        text.count >= width ? text : text + String(repeating: " ", count: width - text.count)
     }
 }

@@ -1,10 +1,11 @@
 import Glibc
+import OMSModel
 import OMSRuntime
 
 /// Standard output: lines that scroll, and on a terminal a block below them that is redrawn.
 final class Console: Sendable {
     private struct State {
-        var block: [String] = []
+        var block: [TerminalText] = []
         var drawnLines = 0
         var lastDraw: Int64 = 0
     }
@@ -12,20 +13,20 @@ final class Console: Sendable {
     let isTerminal = isatty(STDOUT_FILENO) == 1
     private let state = Locked(State())
 
-    func line(_ text: String) {
+    func line(_ text: TerminalText) {
         state.withLock { state in
-            Self.write(Self.erase(&state) + text + "\n")
+            Terminal.print(Self.erase(&state) + text)
             draw(&state)
         }
     }
 
     /// Shown on terminals only, at most five times a second.
-    func show(block: [String]) {
+    func show(block: [TerminalText]) {
         guard isTerminal else { return }
         state.withLock { state in
             state.block = block
             guard MonotonicClock.milliseconds - state.lastDraw >= 200 else { return }
-            Self.write(Self.erase(&state))
+            Terminal.print(unended: Self.erase(&state))
             draw(&state)
         }
     }
@@ -34,7 +35,7 @@ final class Console: Sendable {
     func endBlock() {
         state.withLock { state in
             state.block = []
-            Self.write(Self.erase(&state))
+            Terminal.print(unended: Self.erase(&state))
         }
     }
 
@@ -45,24 +46,16 @@ final class Console: Sendable {
         let width = known && size.ws_col > 0 ? Int(size.ws_col) : 80
         // A block higher than the screen could not be erased again.
         let height = known && size.ws_row > 4 ? Int(size.ws_row) - 2 : 40
-        let lines = [String(repeating: "-", count: min(width, 60))] + state.block.prefix(height - 1)
-        Self.write(lines.map { $0.prefix(width - 1) + "\n" }.joined())
+        let rule = TerminalText(line: String(repeating: "-", count: min(width, 60)))
+        let lines = [rule] + state.block.prefix(height - 1)
+        Terminal.print(lines.map { $0.cut(width - 1) }.joined(separator: "\n"))
         state.drawnLines = lines.count
         state.lastDraw = MonotonicClock.milliseconds
     }
 
-    private static func erase(_ state: inout State) -> String {
+    private static func erase(_ state: inout State) -> TerminalText {
         defer { state.drawnLines = 0 }
-        return state.drawnLines > 0 ? "\u{1B}[\(state.drawnLines)A\u{1B}[J" : ""
-    }
-
-    private static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        var start = 0
-        while start < bytes.count {
-            let count = bytes[start...].withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-            if count <= 0 && errno != EINTR { return }  // a closed pipe: there is nobody to tell
-            start += max(0, count)
-        }
+        guard state.drawnLines > 0 else { return "" }
+        return "\u{1B}[\(state.drawnLines)A\u{1B}[J"
     }
 }

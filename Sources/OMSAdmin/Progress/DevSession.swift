@@ -52,7 +52,7 @@ struct DevSession: Sendable {
                 for line in lines { console.line(line) }
                 console.show(block: block)
                 guard let collector = state.withLock({ $0.collector }) else { continue }
-                if let failure = collector.failure { throw DevError(Self.sentence(failure)) }
+                if let failure = collector.failure { throw DevError(Self.sentence(failure).text) }
                 if collector.isComplete { return true }
             }
             return false
@@ -61,7 +61,7 @@ struct DevSession: Sendable {
         let (board, collector) = state.withLock { $0 }
         guard let collector else { return }
         console.endBlock()
-        guard isDone == true else { throw DevError(Self.sentence(collector, board, once ?? .zero)) }
+        guard isDone == true else { throw DevError(Self.sentence(collector, board, once ?? .zero).text) }
         if let json {
             do {
                 try Data((JSONText.render(OnceReport.json(collector)) + "\n").utf8).write(
@@ -77,7 +77,7 @@ struct DevSession: Sendable {
 
     private static func take(
         _ event: BusConnection.Event, _ board: inout Board, _ collector: inout ChainCollector?
-    ) -> [String] {
+    ) -> [TerminalText] {
         switch event {
         case .message(let message, _):
             if case .serviceResult(let tenant, _) = message.topic, case .result(let result) = message.payload {
@@ -91,16 +91,16 @@ struct DevSession: Sendable {
         }
     }
 
-    private static func sentence(_ failure: (tenant: TenantID, result: ServiceResult)) -> String {
+    private static func sentence(_ failure: (tenant: TenantID, result: ServiceResult)) -> TerminalText {
         let causes = failure.result.providers.compactMap { contribution in
             contribution.error.map { "\(contribution.provider): \($0.detail ?? $0.title ?? $0.type)" }
         }
-        return "\(failure.tenant)/\(failure.result.service) failed: "
-            + (causes.isEmpty ? "no provider delivered by the deadline" : causes.joined(separator: "; "))
+        let cause = causes.isEmpty ? "no provider delivered by the deadline" : causes.joined(separator: "; ")
+        return "\(failure.tenant)/\(failure.result.service) failed: \(cause)"
     }
 
-    private static func sentence(_ collector: ChainCollector, _ board: Board, _ timeout: Duration) -> String {
-        var lines = ["not every service has a result after \(timeout.components.seconds) s:"]
+    private static func sentence(_ collector: ChainCollector, _ board: Board, _ timeout: Duration) -> TerminalText {
+        var lines: [TerminalText] = ["not every service has a result after \(timeout.components.seconds) s:"]
         for tenant in collector.expected.keys.sorted() where collector.chain(of: tenant) == nil {
             let missing = collector.missing(of: tenant)
             for service in missing { lines.append("  \(tenant)/\(service): \(board.excuse(tenant, service))") }

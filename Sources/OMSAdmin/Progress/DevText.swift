@@ -1,13 +1,14 @@
 import OMSDev
+import OMSModel
 import OMSProtocol
 
 /// What `oms dev` says about itself.
 enum DevText {
-    static func line(_ event: DevEvent) -> String? {
+    static func line(_ event: DevEvent) -> TerminalText? {
         switch event {
         case .starting: nil
         case .ready(let name): "\(name) is ready"
-        case .note(let text): text
+        case .note(let text): TerminalText(line: text)
         case .child(.started(let name, let pid, let restarts)):
             restarts > 0 ? "\(name) restarted (process \(pid), restart \(restarts))" : nil
         case .child(.died(let name, let status, let restartAfter)):
@@ -17,17 +18,17 @@ enum DevText {
         }
     }
 
-    static func introduction(_ environment: DevEnvironment) -> [String] {
+    static func introduction(_ environment: DevEnvironment) -> [TerminalText] {
         let monitor = environment.bus(.monitor)
-        let address = "-h 127.0.0.1 -p \(environment.mqttPort)"
-        var lines = [
+        let address: TerminalText = "-h 127.0.0.1 -p \(environment.mqttPort)"
+        let passFile: TerminalText = "passfile=\(environment.folder.file("secrets/pgpass"))"
+        var lines: [TerminalText] = [
             "",
             "data folder   \(environment.folder.path)   (logs/, oms-dev.json, secrets/)",
             "MQTT broker   127.0.0.1:\(environment.mqttPort)   user \(monitor.user)   password \(monitor.password)",
             "  mosquitto_sub -V 5 \(address) -u \(monitor.user) -P \(monitor.password) -v -t 'tenant/#'",
             "PostgreSQL    127.0.0.1:\(environment.postgresPort)   database oms   user reporter (reads only)",
-            "  psql 'host=127.0.0.1 port=\(environment.postgresPort) dbname=oms user=reporter "
-                + "passfile=\(environment.folder.file("secrets/pgpass"))'",
+            "  psql 'host=127.0.0.1 port=\(environment.postgresPort) dbname=oms user=reporter \(passFile)'",
         ]
         if environment.options.extent >= .services {
             lines += [

@@ -48,6 +48,21 @@ private struct Highest: RandomNumberGenerator {
 
                 """#)
     }
+
+    @Test("what a terminal obeys is escaped in a log, letters of all languages are not, and no letter is cut in half")
+    func terminals() {
+        let lines = Locked([String]())
+        let handler = LogfmtHandler(service: "test", level: .info) { bytes in
+            lines.withLock { $0.append(String(validating: bytes, as: UTF8.self) ?? "not UTF-8") }
+        }
+        let logger = Logger(label: "x") { _ in handler }
+        logger.notice(
+            "\u{1B}[2J\r\n\u{9B}1m\u{202E}\u{2028}\u{85}é日",
+            metadata: ["long": "x\(String(repeating: "é", count: 3_000))"])
+        let all = lines.withLock { $0 }
+        #expect(all.first?.contains(#"msg="\x1b[2J\r\n\u{9b}1m\u{202e}\u{2028}\u{85}é日""#) == true, "\(all)")
+        #expect(all.first?.contains("éé\"\n") == true)
+    }
 }
 
 @Suite("Incarnations")
