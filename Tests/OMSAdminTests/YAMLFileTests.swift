@@ -75,7 +75,9 @@ import Testing
 
     @Test func badYAMLIsNamedWithItsLine() {
         #expect(sentence("kind: Provider\nname: [\n").hasPrefix("x.yaml:3: not valid YAML"))
-        #expect(sentence("kind: Tenant\nname: a\nname: b\nspec: {}\n").contains("'name' stands there twice"))
+        #expect(
+            sentence("kind: Tenant\nname: a\nname: b\nspec: {}\n").contains(
+                "x.yaml:3: the key 'name' stands in line 2 already"))
     }
 
     @Test func typesFollowYAML12() throws {

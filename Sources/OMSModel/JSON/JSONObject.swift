@@ -112,6 +112,8 @@ extension JSONObject: Codable {
 package struct JSONKey: Hashable, Sendable {
     package var text: String
 
+    package init(text: String) { self.text = text }
+
     package static func == (a: JSONKey, b: JSONKey) -> Bool { a.text.hasSameBytes(as: b.text) }
     package func hash(into hasher: inout Hasher) { text.hashBytes(into: &hasher) }
 }
