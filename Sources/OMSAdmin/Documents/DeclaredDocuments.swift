@@ -39,6 +39,13 @@ package struct DeclaredDocuments: Sendable {
             }
         }
         if !errors.isEmpty { throw DevError(sentence(errors)) }
+        let entries = all
+        let together = DocumentSet.errors(parsed) { index in
+            guard entries.indices.contains(index) else { return "?" }
+            let (file, document) = entries[index]
+            return "\(file.path):\(document.line(of: "/name"))"
+        }
+        if !together.isEmpty { throw DevError(sentence(together)) }
     }
 
     private var all: [(file: YAMLFile, document: YAMLFile.Document)] {
@@ -60,7 +67,7 @@ package struct DeclaredDocuments: Sendable {
             let (file, document) = all[index]
             return (file.path, document.line(of: pointer), "\(pointer.isEmpty ? "/" : pointer): \(error.detail)")
         }
-        return lines.map { "\($0.0):\($0.1): \($0.2)" }.joined(separator: "\n")
+        return lines.map { TerminalText(line: "\($0.0):\($0.1): \($0.2)").text }.joined(separator: "\n")
     }
 
     /// Sends everything as one request, which the registry applies whole or not at all.

@@ -37,9 +37,7 @@ package enum DocumentReader {
     private static func provider(_ value: JSONValue, _ errors: FieldErrors) -> ProviderSpec? {
         guard var reader = FieldReader(value, at: "/spec", errors) else { return nil }
         let baseURL = reader.string("base_url", required: true)
-        if let baseURL, !isHTTP(baseURL) {
-            reader.fail("base_url", "'\(baseURL)' is not an address of the form https://host[:port][/path]")
-        }
+        if let fault = baseURL.flatMap(BaseAddress.fault) { reader.fail("base_url", fault) }
         let spec = ProviderSpec(
             baseURL: baseURL.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? "",
             credential: reader.string("credential"),
@@ -67,14 +65,6 @@ package enum DocumentReader {
             if until <= from { errors.add("\(pointer)/until", "must be later than from") }
             return MaintenanceWindow(from: from, until: until, reason: reason)
         }
-    }
-
-    private static func isHTTP(_ text: String) -> Bool {
-        guard let scheme = ["https://", "http://"].first(where: text.hasPrefix) else { return false }
-        let rest = text.dropFirst(scheme.count)
-        let host = rest.prefix { $0 != "/" }
-        return !host.isEmpty && !host.contains("@") && !text.contains(where: { $0 == " " || $0 == "?" || $0 == "#" })
-            && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
     }
 
     private static func tenant(_ value: JSONValue, _ errors: FieldErrors) -> TenantSpec? {

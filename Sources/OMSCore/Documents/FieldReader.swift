@@ -1,10 +1,34 @@
 import OMSModel
 
-/// Collects what is wrong with a document, so that one look shows everything.
+/// Collects what is wrong with a document, so that one look shows everything: as much as an answer can carry and a person
+/// reads.
 final class FieldErrors {
-    var list: [FieldError] = []
+    private(set) var list: [FieldError] = []
 
-    func add(_ pointer: String, _ detail: String) { list.append(FieldError(pointer: pointer, detail: detail)) }
+    private static let maxErrors = 100
+    private static let maxBytes = 512
+
+    var isFull: Bool { list.count > Self.maxErrors }
+
+    func add(_ pointer: String, _ detail: String) {
+        if isFull { return }
+        let isLast = list.count == Self.maxErrors
+        list.append(
+            isLast
+                ? FieldError(pointer: "/", detail: "there are more mistakes; mend these first")
+                : FieldError(pointer: Self.cut(pointer), detail: Self.cut(detail)))
+    }
+
+    /// Of several documents.
+    static func bounded(_ errors: [FieldError]) -> [FieldError] {
+        let all = FieldErrors()
+        for error in errors { all.add(error.pointer, error.detail) }
+        return all.list
+    }
+
+    private static func cut(_ text: String) -> String {
+        text.utf8.count <= maxBytes ? text : String(text.unicodeScalars.prefix(maxBytes / 4)) + "..."
+    }
 }
 
 /// Reads the members of one object, remembers which were asked for, and complains about the rest: a misspelt field
@@ -28,6 +52,7 @@ struct FieldReader {
     /// Names the unknown fields. Call it last.
     func finish() {
         for key in members.keys.sorted() where !asked.contains(key) {
+            if errors.isFull { return }
             let near = asked.min { editDistance($0, key) < editDistance($1, key) }
             let hint = near.flatMap { editDistance($0, key) <= 3 ? "; did you mean '\($0)'?" : nil }
             errors.add(

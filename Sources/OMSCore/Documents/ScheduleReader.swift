@@ -31,11 +31,7 @@ enum ScheduleReader {
         } catch {
             reader.fail("cron", error.text)
         }
-        if let zone = value.timeZone, ZoneDatabase.rules(zone) == nil {
-            let hint = ZoneDatabase.nearest(to: zone).map { "did you mean '\($0)'?" }
-            reader.fail(
-                "time_zone", "'\(zone)' is no IANA time zone; \(hint ?? "write for example Europe/Berlin or UTC")")
-        }
+        if let fault = value.timeZone.flatMap(ZoneName.fault) { reader.fail("time_zone", fault) }
         return value
     }
 

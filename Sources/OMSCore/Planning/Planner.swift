@@ -21,22 +21,42 @@ package struct ProviderViews: Sendable {
     let ids: [ProviderID]
     /// Who can do what now, by name.
     let able: [ServiceType: [ProviderChoice]]
+    /// What each offers: of a type the first that is available, else the first. A catalogue may have thousands of services,
+    /// and each tenant's plan asks for a few.
+    private let offers: [ProviderID: [ServiceType: Offer]]
+
+    struct Offer: Sendable {
+        var service: ServiceID
+        var isAvailable: Bool
+        var isSafeToRunTwice: Bool
+    }
 
     package init(_ views: [ProviderID: ProviderView]) {
         self.views = views
         ids = views.keys.sorted()
         var able: [ServiceType: [ProviderChoice]] = [:]
+        var offers: [ProviderID: [ServiceType: Offer]] = [:]
         for id in ids {
-            guard let view = views[id], view.isUsable else { continue }
-            var seen: Set<ServiceType> = []
-            for service in view.services where service.available && seen.insert(service.type).inserted {
-                able[service.type, default: []].append(ProviderChoice(provider: id, service: service.id))
+            guard let view = views[id] else { continue }
+            var own: [ServiceType: Offer] = [:]
+            for service in view.services {
+                if let known = own[service.type], known.isAvailable || !service.available { continue }
+                own[service.type] = Offer(
+                    service: service.id, isAvailable: service.available,
+                    isSafeToRunTwice: service.safeToRunTwice == true)
+                if service.available, view.isUsable {
+                    able[service.type, default: []].append(ProviderChoice(provider: id, service: service.id))
+                }
             }
+            offers[id] = own
         }
         self.able = able
+        self.offers = offers
     }
 
     subscript(id: ProviderID) -> ProviderView? { views[id] }
+
+    func offer(of type: ServiceType, by provider: ProviderID) -> Offer? { offers[provider]?[type] }
 }
 
 package enum PlanOutcome: Hashable, Sendable {
@@ -73,11 +93,11 @@ package enum Planner {
                 let why =
                     obstacles.isEmpty
                     ? "the preferred scenario" : "better ones cannot be: " + obstacles.joined(separator: "; ")
-                return .plan(config, explanation: "scenario \(id): \(why)")
+                return .plan(config, explanation: bounded("scenario \(id): \(why)"))
             case .failure(let obstacle): obstacles.append("scenario \(id): \(obstacle.text)")
             }
         }
-        return .unsatisfied(code: "no-scenario", text: obstacles.joined(separator: "; "))
+        return .unsatisfied(code: "no-scenario", text: bounded(obstacles.joined(separator: "; ")))
     }
 
     private struct Obstacle: Error { var text: String }
@@ -115,7 +135,7 @@ package enum Planner {
             plan.policy = service.providers.map {
                 ProviderPolicy(use: $0.use, count: $0.count, weights: $0.weights)
             }
-            plan.safeToRunTwice = service.safeToRunTwice ?? (areSafe(able, providers) ? true : nil)
+            plan.safeToRunTwice = service.safeToRunTwice ?? (areSafe(able, service.type, providers) ? true : nil)
             plan.timeouts = service.timeouts
             plan.maxProviderFaults = service.maxProviderFaults
             if policy.use == .failover {
@@ -147,10 +167,8 @@ package enum Planner {
     }
 
     /// Every provider of the plan declares that two executions of one request do no harm.
-    private static func areSafe(_ able: [ProviderChoice], _ providers: ProviderViews) -> Bool {
-        able.allSatisfy { choice in
-            providers[choice.provider]?.services.first { $0.id == choice.service }?.safeToRunTwice == true
-        }
+    private static func areSafe(_ able: [ProviderChoice], _ type: ServiceType, _ providers: ProviderViews) -> Bool {
+        able.allSatisfy { providers.offer(of: type, by: $0.provider)?.isSafeToRunTwice == true }
     }
 
     /// The same rhythm keeps its anchor, so that replanning shifts no tick. Another rhythm begins now: what it would
@@ -185,10 +203,10 @@ package enum Planner {
             return spread(able, for: subject)
         }
         return only.compactMap { provider in
-            guard let view = providers[provider], view.isUsable,
-                let service = view.services.first(where: { $0.type == type && $0.available })
+            guard providers[provider]?.isUsable == true, let offer = providers.offer(of: type, by: provider),
+                offer.isAvailable
             else { return nil }
-            return ProviderChoice(provider: provider, service: service.id)
+            return ProviderChoice(provider: provider, service: offer.service)
         }
     }
 
@@ -212,20 +230,35 @@ package enum Planner {
         return best.map(\.choice)
     }
 
-    /// Why nobody, or too few, can do it: each candidate with its obstacle.
+    /// An explanation is read by people and stands in many messages.
+    static let maxNamed = 5
+    private static let maxExplanation = 1_500
+
+    /// Why nobody, or too few, can do it: each candidate with its obstacle, those that offer the type first.
     private static func absence(
         _ type: ServiceType, _ policy: ProviderPolicy, _ providers: ProviderViews
     ) -> String {
         let candidates = policy.only ?? providers.ids
         if candidates.isEmpty { return "no provider is registered" }
-        return candidates.map { id in
+        // What was never seen may well offer it.
+        let (near, far) = (
+            candidates.filter { providers.offer(of: type, by: $0) != nil || providers[$0]?.services.isEmpty ?? true },
+            candidates.filter { providers.offer(of: type, by: $0) == nil && providers[$0]?.services.isEmpty == false }
+        )
+        let named = (near + far).prefix(maxNamed).map { id -> String in
             guard let view = providers[id] else { return "\(id) is not registered" }
             if !view.isUsable { return "\(id) is not usable (\(view.why ?? "not seen yet"))" }
-            guard let service = view.services.first(where: { $0.type == type }) else {
-                return "\(id) does not offer it"
-            }
-            return service.available ? "\(id) can" : "\(id) has withdrawn it"
-        }.joined(separator: ", ")
+            guard let offer = providers.offer(of: type, by: id) else { return "\(id) does not offer it" }
+            return offer.isAvailable ? "\(id) can" : "\(id) has withdrawn it"
+        }
+        let more = candidates.count - named.count
+        return named.joined(separator: ", ") + (more > 0 ? ", and \(more) more" : "")
+    }
+
+    private static func bounded(_ text: String) -> String {
+        var text: String? = text
+        AnswerLimits.cut(&text, to: maxExplanation)
+        return text ?? ""
     }
 }
 
@@ -249,18 +282,5 @@ extension JSONValue {
 
 extension String {
     /// `{name}` becomes the variable's value; an unknown name stays as it is.
-    fileprivate func filled(_ variables: [String: String]) -> String {
-        guard contains("{") else { return self }
-        var result = ""
-        var rest = self[...]
-        while let open = rest.firstIndex(of: "{") {
-            result += rest[..<open]
-            rest = rest[open...]
-            guard let close = rest.firstIndex(of: "}") else { break }
-            let name = String(rest[rest.index(after: open)..<close])
-            result += variables[name] ?? String(rest[...close])
-            rest = rest[rest.index(after: close)...]
-        }
-        return result + rest
-    }
+    fileprivate func filled(_ variables: [String: String]) -> String { Braces.fill(self) { variables[$0] } }
 }

@@ -2,6 +2,9 @@ import OMSModel
 
 /// What changed between two catalogues of a provider, in words for an operator.
 enum CatalogDifference {
+    private static let maxParts = 20
+    private static let maxBytes = 2_000
+
     static func text(_ before: [ServiceDescription], _ after: [ServiceDescription]) -> String {
         let old = Dictionary(before.map { ($0.id, $0) }) { first, _ in first }
         let new = Dictionary(after.map { ($0.id, $0) }) { first, _ in first }
@@ -21,6 +24,10 @@ enum CatalogDifference {
             default: break
             }
         }
-        return parts.isEmpty ? "only the order" : parts.joined(separator: "; ")
+        if parts.isEmpty { return "only the order" }
+        let more = parts.count > maxParts ? "; and \(parts.count - maxParts) more" : ""
+        var text: String? = parts.prefix(maxParts).joined(separator: "; ")
+        AnswerLimits.cut(&text, to: maxBytes)
+        return (text ?? "") + more
     }
 }

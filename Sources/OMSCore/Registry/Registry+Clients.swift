@@ -85,8 +85,10 @@ extension Registry {
             errors += found.map { FieldError(pointer: "/documents/\(index)\($0.pointer)", detail: $0.detail) }
             if let document { documents.append(document) }
         }
+        if errors.isEmpty { errors = DocumentSet.errors(documents, scenarios: scenarios, tenants: specs) }
         if errors.isEmpty { errors = unknownReferences(documents) }
         if errors.isEmpty { errors = unfitting(documents) }
+        errors = FieldErrors.bounded(errors)
         guard errors.isEmpty else {
             respond(
                 request,
