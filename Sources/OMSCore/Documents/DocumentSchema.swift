@@ -170,6 +170,10 @@ package enum DocumentSchema {
             "control": text("output of the control arm"), "treatment": text("output of the treatment arm"),
             "trials": text("member"), "successes": text("member"),
             "alpha": ["type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.5],
+            "split": [
+                "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1,
+                "description": "share of the trials that the treatment was to get (0.5)",
+            ],
             "deliver_after_s": int(1...2_592_000, "a partial result by then; late ones amend it"),
         ], required: ["strategy"])
 }

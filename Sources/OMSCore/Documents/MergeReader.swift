@@ -11,7 +11,7 @@ enum MergeReader {
         ("weights", [.mean, .majority]),
         ("objective", [.best]), ("goal", [.best]), ("require", [.best]),
         ("control", [.pooledProportions]), ("treatment", [.pooledProportions]), ("trials", [.pooledProportions]),
-        ("successes", [.pooledProportions]), ("alpha", [.pooledProportions]),
+        ("successes", [.pooledProportions]), ("alpha", [.pooledProportions]), ("split", [.pooledProportions]),
     ]
 
     static func merge(_ source: FieldReader) -> MergeRule {
@@ -33,6 +33,7 @@ enum MergeReader {
         rule.trials = reader.string("trials")
         rule.successes = reader.string("successes")
         rule.alpha = reader.number("alpha", above: 0, below: 0.5)
+        rule.split = reader.number("split", above: 0, below: 1)
         rule.deliverAfterSeconds = reader.int("deliver_after_s", in: 1...2_592_000)
         reader.finish()
         guard let strategy else { return rule }
@@ -61,6 +62,28 @@ enum MergeReader {
         }
         if rule.strategy == .pooledProportions, (rule.control ?? "control") == (rule.treatment ?? "treatment") {
             reader.fail("treatment", "is the same output as control; name two different ones")
+        }
+        checkNames(rule, reader)
+    }
+
+    /// A merged result has members of its own, which no output of a provider may hide.
+    private static func checkNames(_ rule: MergeRule, _ reader: FieldReader) {
+        func refuse(_ field: String, _ name: String?, _ reserved: Set<String>) {
+            guard let name, reserved.contains(name) else { return }
+            reader.fail(field, "'\(name)' is a name that the merged result uses itself; choose another one")
+        }
+        switch rule.strategy {
+        case .majority: refuse("output", rule.output, ["votes"])
+        case .reciprocalRankFusion: refuse("item_key", rule.itemKey, ["score", "ranks"])
+        case .pooledProportions:
+            refuse("control", rule.control, PooledProportions.reserved)
+            refuse("treatment", rule.treatment, PooledProportions.reserved)
+            refuse("trials", rule.trials, ["rate", "interval"])
+            refuse("successes", rule.successes, ["rate", "interval"])
+            if (rule.trials ?? "n") == (rule.successes ?? "clicks") {
+                reader.fail("successes", "is the same member as trials; name two different ones")
+            }
+        case .first, .concat, .union, .mean, .best: break
         }
     }
 

@@ -7,17 +7,17 @@ enum BestMerge {
         let objective = rule.objective ?? ""
         let constraints = rule.require ?? []
         var outcome = MergeOutcome()
-        var best: (branch: Branch, value: Double)?
+        var best: (branch: Branch, value: JSONValue)?
         var refused: [String] = []
         for branch in branches {
-            guard let value = branch.value(objective)?.doubleValue else {
+            guard let value = branch.value(objective), value.doubleValue?.isFinite == true else {
                 outcome.faults[branch.provider] = Problem(
                     .providerMalformed, "output '\(objective)' (merge.objective) is no number", retryable: false)
                 continue
             }
             var broken: String?
             for constraint in constraints where broken == nil {
-                guard let bound = branch.value(constraint.output)?.doubleValue else {
+                guard let bound = branch.value(constraint.output)?.doubleValue, bound.isFinite else {
                     outcome.faults[branch.provider] = Problem(
                         .providerMalformed, "output '\(constraint.output)' (merge.require) is no number",
                         retryable: false)
@@ -33,7 +33,10 @@ enum BestMerge {
                 continue
             }
             let isBetter =
-                best.map { rule.goal == .minimise ? value < $0.value : value > $0.value } ?? true
+                best.map {
+                    rule.goal == .minimise ? MergeOrder.isLess(value, $0.value) : MergeOrder.isLess($0.value, value)
+                }
+                ?? true
             if isBetter { best = (branch, value) }
         }
         if let best {

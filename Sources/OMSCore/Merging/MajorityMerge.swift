@@ -21,7 +21,8 @@ enum MajorityMerge {
             (value: value, voters: voters, weight: voters.reduce(0) { $0 + weight($1, rule) })
         }.sorted { ($1.weight, $0.voters[0].position) < ($0.weight, $1.voters[0].position) }
         guard let winner = counted.first else { return outcome }
-        guard winner.weight * 2 > total else {
+        // By more than what rounding makes of weights such as 0.1 and 0.2 against 0.3.
+        guard winner.weight * 2 > total * (1 + 1e-12) else {
             outcome.failure = Problem(
                 .conflict,
                 "no majority for output '\(output)': "

@@ -7,12 +7,13 @@ enum MeanMerge {
         let output = rule.output ?? Manifest.defaultOutput(.mean)
         var outcome = MergeOutcome()
         // Summed in the plan's order, so that rounding does not depend on who was first.
-        var sums: [String: (weighted: Double, weight: Double)] = [:]
+        var members: [JSONKey: [(number: Double, weight: Double)]] = [:]
         var isObject: Bool?
         for branch in branches {
             guard let value = branch.value(output), let numbers = numbers(value) else {
                 outcome.faults[branch.provider] = Problem(
-                    .providerMalformed, "output '\(output)' is neither a number nor an object of numbers",
+                    .providerMalformed,
+                    "output '\(output)' is neither a number that can be computed with nor an object of them",
                     retryable: false)
                 continue
             }
@@ -25,22 +26,32 @@ enum MeanMerge {
             }
             isObject = object
             let weight = rule.weights?[branch.provider] ?? 1
-            for (name, number) in numbers {
-                let sum = sums[name] ?? (0, 0)
-                sums[name] = (sum.weighted + weight * number, sum.weight + weight)
-            }
+            for (name, number) in numbers { members[name, default: []].append((number, weight)) }
             outcome.used.insert(branch.provider)
         }
         guard !outcome.used.isEmpty else { return outcome }
-        let means = sums.filter { $0.value.weight > 0 }.mapValues { JSONValue.double($0.weighted / $0.weight) }
-        outcome.outputs = [output: ["value": isObject == true ? .object(JSONObject(means)) : means[""] ?? .null]]
+        let means = JSONObject(uniqueKeysWithValues: members.map { ($0.key.text, .double(mean($0.value))) })
+        outcome.outputs = [output: ["value": isObject == true ? .object(means) : means[""] ?? .null]]
         return outcome
     }
 
-    private static func numbers(_ value: JSONValue) -> [String: Double]? {
-        if let number = value.doubleValue { return ["": number] }
+    /// Always finite: where the sum of great numbers is not, each is divided before it is added.
+    private static func mean(_ parts: [(number: Double, weight: Double)]) -> Double {
+        let weight = parts.reduce(0) { $0 + $1.weight }
+        let plain = parts.reduce(0) { $0 + $1.weight * $1.number } / weight
+        if plain.isFinite { return plain }
+        let shares = parts.reduce(0) { $0 + $1.weight / weight * $1.number }
+        // Rounding may carry it past the greatest of them.
+        let numbers = parts.map(\.number)
+        return min(max(shares, numbers.min() ?? shares), numbers.max() ?? shares)
+    }
+
+    private static func numbers(_ value: JSONValue) -> [(name: JSONKey, number: Double)]? {
+        if let number = value.doubleValue, number.isFinite { return [(JSONKey(text: ""), number)] }
         guard let members = value.objectValue, !members.isEmpty else { return nil }
-        let numbers = members.compactMapValues(\.doubleValue)
+        let numbers = members.compactMap { name, value in
+            value.doubleValue.flatMap { $0.isFinite ? (name: JSONKey(text: name), number: $0) : nil }
+        }
         return numbers.count == members.count ? numbers : nil
     }
 }

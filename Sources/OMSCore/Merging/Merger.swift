@@ -23,6 +23,9 @@ package enum Merger {
             case .reciprocalRankFusion: ReciprocalRankFusion.merge(succeeded, by: rule)
             case .pooledProportions: PooledProportions.merge(succeeded, by: rule)
             }
+        // They quote what providers said, and name all of them.
+        outcome.faults = outcome.faults.mapValues(Self.bounded)
+        outcome.failure = outcome.failure.map(Self.bounded)
         if outcome.failure != nil { (outcome.outputs, outcome.used) = ([:], []) }
         if rule.strategy != .first, JSONValue.object(outcome.outputs).approximateBytes > maxInlineBytes {
             outcome.outputs = Manifest.ofJobs(succeeded.filter { outcome.used.contains($0.provider) }, by: rule)
@@ -37,6 +40,12 @@ package enum Merger {
         return Merged(
             state: outcome.used.isEmpty ? .failed : complete ? .succeeded : .partial, outputs: outcome.outputs,
             providers: contributions, error: outcome.failure)
+    }
+
+    private static func bounded(_ problem: Problem) -> Problem {
+        var problem = problem
+        AnswerLimits.cut(&problem)
+        return problem
     }
 
     /// A quorum that was not reached: nothing is used, and each branch says what it was.

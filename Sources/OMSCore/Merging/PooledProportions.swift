@@ -18,7 +18,14 @@ enum PooledProportions {
                         + "0 <= successes <= trials", retryable: false)
                 continue
             }
-            for (index, part) in [control, treatment].enumerated() {
+            let parts = [control, treatment]
+            guard zip(sums, parts).allSatisfy({ $0.trials + $1.trials <= maxTrials }) else {
+                outcome.faults[branch.provider] = Problem(
+                    .providerMalformed, "its counts and those of the providers before it are more than 2^53 together",
+                    retryable: false)
+                continue
+            }
+            for (index, part) in parts.enumerated() {
                 sums[index].trials += part.trials
                 sums[index].successes += part.successes
             }
@@ -32,11 +39,21 @@ enum PooledProportions {
     }
 
     private static func arm(_ value: JSONValue?, _ rule: MergeRule) -> Proportion? {
-        guard let trials = value?[rule.trials ?? "n"]?.intValue, trials >= 0, trials < 1 << 52,
+        guard let trials = value?[rule.trials ?? "n"]?.intValue, (0...Int64(maxTrials)).contains(trials),
             let successes = value?[rule.successes ?? "clicks"]?.intValue, (0...trials).contains(successes)
         else { return nil }
         return Proportion(trials: Int(trials), successes: Int(successes))
     }
+
+    /// Every count up to here is a Double of its own.
+    private static let maxTrials = 1 << 53
+    /// A split that differs from the declared one by chance more rarely than this is broken.
+    private static let brokenSplit = 0.001
+
+    /// The outputs that it makes itself: no arm can have their names.
+    static let reserved: Set<String> = [
+        "difference", "difference_interval", "z", "p_value", "alpha", "verdict", "parts", "split_p_value", "warnings",
+    ]
 
     private static func outputs(
         _ comparison: ProportionComparison, _ names: [String], _ rule: MergeRule, parts: Int
@@ -44,23 +61,44 @@ enum PooledProportions {
         let alpha = rule.alpha ?? 0.05
         let z = Normal.quantile(1 - alpha / 2)
         let p = comparison.pValue
+        // An arm that nobody saw has no rate, and there is nothing to compare it with.
+        let hasData = comparison.control.trials > 0 && comparison.treatment.trials > 0
         let verdict =
-            p >= alpha ? "no-difference-shown" : comparison.difference > 0 ? "treatment-better" : "control-better"
+            !hasData
+            ? "no-data"
+            : p >= alpha ? "no-difference-shown" : comparison.difference > 0 ? "treatment-better" : "control-better"
         func arm(_ arm: Proportion) -> JSONValue {
             let members: JSONValue = [
                 rule.trials ?? "n": .int(Int64(arm.trials)), rule.successes ?? "clicks": .int(Int64(arm.successes)),
-                "rate": .double(arm.rate), "interval": interval(arm.wilson(z: z)),
+                "rate": arm.trials > 0 ? .double(arm.rate) : .null, "interval": interval(arm.wilson(z: z)),
             ]
             return ["value": members]
         }
-        return [
-            names[0]: arm(comparison.control), names[1]: arm(comparison.treatment),
-            "difference": ["value": .double(comparison.difference)],
-            "difference_interval": ["value": interval(comparison.newcombe(z: z))],
+        var outputs: JSONObject = [
+            "difference": ["value": hasData ? .double(comparison.difference) : .null],
+            "difference_interval": ["value": hasData ? interval(comparison.newcombe(z: z)) : .null],
             "z": ["value": comparison.z.map { .double($0) } ?? .null], "p_value": ["value": .double(p)],
             "alpha": ["value": .double(alpha)], "verdict": ["value": .string(verdict)],
             "parts": ["value": .int(Int64(parts))],
         ]
+        let share = rule.split ?? 0.5
+        let splitP = comparison.splitPValue(share: share)
+        outputs["split_p_value"] = ["value": .double(splitP)]
+        if splitP < brokenSplit {
+            let total = comparison.control.trials + comparison.treatment.trials
+            outputs["warnings"] = [
+                "value": [
+                    .string(
+                        "the split is broken: \(comparison.treatment.trials) of \(total) trials are of '\(names[1])', where "
+                            + "\(share * 100) % were meant (p = \(splitP)); whatever drew some of them away may have made the "
+                            + "difference too. If another share was meant, say so with merge.split")
+                ]
+            ]
+        }
+        for (name, value) in zip(names, [comparison.control, comparison.treatment]) where outputs[name] == nil {
+            outputs[name] = arm(value)
+        }
+        return outputs
     }
 
     private static func interval(_ range: ClosedRange<Double>) -> JSONValue {

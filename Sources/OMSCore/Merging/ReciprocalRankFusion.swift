@@ -30,21 +30,25 @@ enum ReciprocalRankFusion {
             }
             longest = max(longest, rank)
         }
-        let scored = ranks.map { item, byProvider in
-            // Summed in a fixed order, so that the score does not depend on hashing.
-            (item, byProvider, byProvider.sorted { $0.key < $1.key }.reduce(0.0) { $0 + 1 / Double(k + $1.value) })
-        }
+        let scored = ranks.map { item, byProvider in (item, byProvider, score(byProvider.values, k)) }
         // Ties are broken by the item.
         let sorted = scored.sorted { $0.2 == $1.2 ? MergeOrder.precedes($0.0, $1.0) : $0.2 > $1.2 }
         let merged: [JSONValue] = sorted.prefix(rule.top ?? longest).map { item, byProvider, score in
-            .object([
-                itemKey.isEmpty ? "item" : itemKey: item,
-                "score": .double(score),
+            [
+                itemKey.isEmpty ? "item" : itemKey: item, "score": .double(score),
                 "ranks": .object(
                     JSONObject(uniqueKeysWithValues: byProvider.map { ($0.key.text, .int(Int64($0.value))) })),
-            ])
+            ]
         }
         if !outcome.used.isEmpty { outcome.outputs = [output: ["value": .array(merged)]] }
         return outcome
+    }
+
+    /// Summed in whole units of 2^-112, whose order makes no difference: ranks 1, 2 and 7 and ranks 7, 1 and 2 are a tie,
+    /// while three Doubles may differ in the last bit.
+    private static func score(_ ranks: some Sequence<Int>, _ k: Int) -> Double {
+        let one = UInt128(1) << 112
+        let sum = ranks.reduce(UInt128(0)) { $0 + one / UInt128(max(1, k + $1)) }
+        return Double(sum) / Double(one)
     }
 }

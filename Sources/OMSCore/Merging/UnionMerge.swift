@@ -41,7 +41,7 @@ enum UnionMerge {
                     outcome.failure = Problem(
                         .conflict,
                         "\(other.provider) and \(branch.provider) have different records of key "
-                            + "\(keys[index].map { $0.stringValue ?? MergeOrder.canonical($0) }.joined(separator: ", ")) (merge.conflict: error)",
+                            + "\(keys[index].map { $0.stringValue ?? $0.text() }.joined(separator: ", ")) (merge.conflict: error)",
                         retryable: false)
                 }
                 if prefers(candidate, to: other, by: rule) { records[keys[index]] = candidate }
@@ -61,14 +61,21 @@ enum UnionMerge {
             let times = [new, old].map { $0.record[by]?.stringValue.flatMap { Timestamp($0) }?.milliseconds ?? .min }
             return times[0] == times[1] ? new.rank < old.rank : times[0] > times[1]
         case .largest:
-            let values = [new, old].map { $0.record[by]?.doubleValue ?? -.infinity }
-            return values[0] == values[1] ? new.rank < old.rank : values[0] > values[1]
+            // What is no number is less than every number.
+            let values = [new, old].map { $0.record[by].flatMap { $0.doubleValue == nil ? nil : $0 } }
+            switch (values[0], values[1]) {
+            case (let value?, let other?) where value != other: return MergeOrder.isLess(other, value)
+            case (.some, nil): return true
+            case (nil, .some): return false
+            default: return new.rank < old.rank
+            }
         }
     }
 
 }
 
-/// One order of all values, so that no result depends on hashing: numbers before texts before the rest.
+/// One order of all values, so that no result depends on hashing: numbers before texts before the rest. Values that differ
+/// are never on one place: two ids that are one number to a Double, and two spellings of "é", are in a fixed order too.
 enum MergeOrder {
     static func precedes(_ a: [JSONValue], _ b: [JSONValue]) -> Bool {
         for (x, y) in zip(a, b) where x != y { return precedes(x, y) }
@@ -76,30 +83,18 @@ enum MergeOrder {
     }
 
     static func precedes(_ a: JSONValue, _ b: JSONValue) -> Bool {
-        if let x = a.doubleValue, let y = b.doubleValue {
-            // Whole numbers that a Double cannot tell apart.
-            if x == y, let i = a.intValue, let j = b.intValue { return i < j }
-            return x < y
-        }
-        if let x = a.stringValue, let y = b.stringValue { return x < y }
+        if a == b { return false }
         let ranks = [a, b].map { $0.doubleValue != nil ? 0 : $0.stringValue != nil ? 1 : 2 }
-        return ranks[0] == ranks[1] ? canonical(a) < canonical(b) : ranks[0] < ranks[1]
+        if ranks[0] != ranks[1] { return ranks[0] < ranks[1] }
+        if ranks[0] == 0, isLess(a, b) || isLess(b, a) { return isLess(a, b) }
+        if let x = a.stringValue, let y = b.stringValue { return x.isBefore(y) }
+        return a.text().isBefore(b.text())
     }
 
-    /// A text that is equal for equal values.
-    static func canonical(_ value: JSONValue) -> String {
-        switch value {
-        case .null: "null"
-        case .bool(let flag): "\(flag)"
-        case .int(let number): "\(number)"
-        case .double(let number): "\(number)"
-        case .number(let number): "\(number)"
-        case .string(let text): "\"\(text)\""
-        case .array(let items): "[" + items.map(canonical).joined(separator: ",") + "]"
-        case .object(let members):
-            "{"
-                + members.sorted { $0.key < $1.key }.map { "\"\($0.key)\":" + canonical($0.value) }
-                .joined(separator: ",") + "}"
-        }
+    /// Of numbers. Whole ones are compared as such: beyond 2^53 a Double cannot tell them apart.
+    static func isLess(_ a: JSONValue, _ b: JSONValue) -> Bool {
+        if let i = a.intValue, let j = b.intValue { return i < j }
+        guard let x = a.doubleValue, let y = b.doubleValue else { return false }
+        return x < y
     }
 }

@@ -80,6 +80,8 @@ package struct MergeRule: Hashable, Codable, Sendable {
     package var successes: String?
     /// With `pooled-proportions`: a p-value below it shows a difference. Default 0.05.
     package var alpha: Double?
+    /// With `pooled-proportions`: the share of the trials that the treatment was to get. Default 0.5.
+    package var split: Double?
     /// The result goes out after so many seconds with what there is; later branches amend it until the deadline.
     package var deliverAfterSeconds: Int?
 
@@ -93,7 +95,7 @@ package struct MergeRule: Hashable, Codable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case strategy, output, k, top, key, conflict, by, weights, objective, goal, require, control, treatment
-        case trials, successes, alpha
+        case trials, successes, alpha, split
         case itemKey = "item_key"
         case deliverAfterSeconds = "deliver_after_s"
     }
