@@ -87,7 +87,7 @@ struct Variables {
                 result += value
             } else {
                 throw unset(
-                    "the variable \(name) is not set; set it in the environment, or write $${\(name)} for the text itself"
+                    "the variable \(name) is not set, or empty; set it in the environment, or write $${\(name)} for the text itself"
                 )
             }
         }

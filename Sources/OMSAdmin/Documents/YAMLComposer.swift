@@ -147,7 +147,8 @@ final class YAMLComposer {
         var event = yaml_event_t()
         guard yaml_parser_parse(parser, &event) == 1 else {
             let state = parser.pointee
-            let problem = state.problem.map { String(cString: $0) } ?? "cannot be read"
+            var problem = state.problem.map { String(cString: $0) } ?? "cannot be read"
+            if problem.hasPrefix("Maximum nesting level") { problem = "too deeply nested" }
             throw Fault(
                 line: Int(state.problem_mark.line) + 1,
                 detail: "not valid YAML: \(problem) (column \(Int(state.problem_mark.column) + 1))")
