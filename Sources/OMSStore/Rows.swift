@@ -37,14 +37,20 @@ enum Rows {
     }
 }
 
-/// Another registry holds the lock of the active one, or has held it.
+/// Why this registry must read everything before it does anything more.
 enum StandbyError: Error, CustomStringConvertible {
+    /// Another registry holds the lock of the active one, or has held it.
     case standby, outdated
+    /// The database has lost transactions that it had confirmed.
+    case behind(String)
 
     var description: String {
         switch self {
         case .standby: "another oms-registry is active on this database; this one stands by"
         case .outdated: "another oms-registry was active on this database meanwhile; this one reads everything again"
+        case .behind(let text):
+            "the database has lost transactions that it had confirmed (\(text)): a backup was restored, or a replica that "
+                + "lagged was promoted; this registry reads everything again"
         }
     }
 }

@@ -76,10 +76,10 @@ extension Store {
                   'run', r.id, 'service', r.service, 'due', oms.rfc3339(r.due),
                   'started', oms.rfc3339(r.started_at), 'deadline', oms.rfc3339(r.deadline),
                   'consumed', r.consumed, 'finished', r.finished_at IS NOT NULL, 'plan', r.plan,
-                  'revision', (r.result->>'revision')::int,
+                  'revision', oms.figure(r.result->'revision'),
                   'jobs', (SELECT coalesce(json_agg(json_build_object(
                       'id', j.id, 'provider', j.provider, 'attempt', j.attempt, 'state', j.state,
-                      'revision', j.revision, 'retryable', (j.error->>'retryable')::boolean,
+                      'revision', j.revision, 'retryable', CASE j.error->>'retryable' WHEN 'true' THEN true WHEN 'false' THEN false END,
                       'problem', j.error->>'type',
                       'quarantined', CASE WHEN q.job_id IS NOT NULL THEN true END) ORDER BY j.id), '[]')
                     FROM oms.job j LEFT JOIN oms.quarantined_job q ON q.job_id = j.id

@@ -55,7 +55,7 @@ extension Store {
         }
     }
 
-    private static func apply(_ database: isolated PostgresConnection, _ pieces: [Piece]) throws {
+    static func apply(_ database: isolated PostgresConnection, _ pieces: [Piece]) throws {
         var ticks: [Rows.Owned<TickRecord>] = []
         var runs: [RunID: Rows.Owned<RunRecord>] = [:]
         var jobs: [JobID: Rows.Owned<JobRecord>] = [:]
@@ -112,7 +112,7 @@ extension Store {
               finished_at = coalesce(r.finished_at, EXCLUDED.finished_at), plan = coalesce(EXCLUDED.plan, r.plan),
               result = EXCLUDED.result, error = EXCLUDED.error
             WHERE r.finished_at IS NULL
-              OR coalesce((r.result->>'revision')::int, 1) < coalesce((EXCLUDED.result->>'revision')::int, 1)
+              OR coalesce(oms.figure(r.result->'revision'), 1) < coalesce(oms.figure(EXCLUDED.result->'revision'), 1)
             """, [try Rows.json(runs)])
     }
 
@@ -166,26 +166,5 @@ extension Store {
             FROM json_to_recordset($1::json) AS n(tenant text, subject text, code text, text text, since timestamptz)
             ON CONFLICT (tenant, subject) DO UPDATE SET code = EXCLUDED.code, text = EXCLUDED.text, since = EXCLUDED.since
             """, [try Rows.json(current)])
-    }
-
-    static func quarantine(
-        _ database: isolated PostgresConnection, _ piece: Piece, _ error: PostgresError
-    ) throws -> Int {
-        let entry = try Rows.json(piece.journal.entries[0])
-        return try database.transaction { database in
-            let advanced = try database.query(
-                """
-                UPDATE oms.epoch SET ack_seq = $3 WHERE tenant = $1 AND epoch = $2 AND ended_at IS NULL AND ack_seq = $3 - 1
-                RETURNING ack_seq
-                """, [.text(piece.tenant.text), .int(piece.journal.epoch), .int(piece.last)])
-            guard !advanced.rows.isEmpty else { return piece.last - 1 }
-            try database.query(
-                "INSERT INTO oms.quarantine (tenant, epoch, seq, entry, error) VALUES ($1, $2, $3, $4, $5)",
-                [
-                    .text(piece.tenant.text), .int(piece.journal.epoch), .int(piece.last), entry,
-                    .text(error.description),
-                ])
-            return piece.last
-        }
     }
 }

@@ -22,6 +22,15 @@ extension Store {
             """, [.text(provider.text), .text(gateway.text)])
     }
 
+    static func saveVerification(
+        _ database: isolated PostgresConnection, _ provider: ProviderID, _ passed: Bool, _ report: JSONValue,
+        by client: NodeID
+    ) throws {
+        try database.query(
+            "INSERT INTO oms.verification (provider, verified_by, passed, report) VALUES ($1, $2, $3, $4::jsonb)",
+            [.text(provider.text), .text(client.text), .bool(passed), try Rows.json(report)])
+    }
+
     private static func write(_ database: isolated PostgresConnection, _ observation: Observation) throws {
         switch observation {
         case .presence(let role, let node, let presence, let at):

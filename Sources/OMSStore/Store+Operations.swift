@@ -6,14 +6,11 @@ import Postgres
 /// Operations on Work Managers, and the end of an epoch with its receipt.
 extension Store {
     static func begin(_ database: isolated PostgresConnection, _ operation: ManagerOperation) throws -> StoreReply {
-        do {
-            try write(database, operation)
-            return .operation(operation)
-        } catch let error as PostgresError where error.sqlState == "23505" {
-            // One whose commit was done and whose answer was lost.
-            guard let open = try openOperations(database, of: operation.tenant).first else { throw error }
-            return .operation(open)
-        }
+        // Another one, whose commit was done and whose answer was lost. Nobody else writes meanwhile: one registry is active.
+        let open = try openOperations(database, of: operation.tenant).first
+        if let open, open.id != operation.id { return .operation(open) }
+        try write(database, operation)
+        return .operation(operation)
     }
 
     static func save(_ database: isolated PostgresConnection, _ operation: ManagerOperation) throws {

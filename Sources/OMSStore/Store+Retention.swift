@@ -261,7 +261,7 @@ extension Store {
                 "oms.given_up g",
                 "g.done_at < $1::timestamptz AND NOT EXISTS (SELECT FROM oms.job j WHERE j.id = g.job_id)")
         ),
-        (.quarantine, delete("oms.quarantine q", "q.received_at < $1::timestamptz")),
+        (.quarantine, delete("oms.quarantine q", "q.last_at < $1::timestamptz")),
     ]
 
     private static func delete(_ table: String, _ condition: String) -> String {

@@ -3,10 +3,16 @@ import Glibc
 package import OMSRuntime
 
 package struct PostgresConfiguration: Sendable {
-    /// libpq keywords: host, port, dbname, user, password, sslmode and so on. Never logged.
+    /// libpq keywords: host, port, dbname, user, password, sslmode and so on. Never logged. `host` and `port` may be lists,
+    /// separated by commas: they are tried in this order, the one that was used last first.
     package var parameters: [String: String]
     package var applicationName: String
+    /// For each host.
     package var connectTimeout: Duration = .seconds(5)
+    /// Only a server that takes writes will do: neither one in recovery nor one that is set to read-only.
+    package var mustBeWritable = false
+    /// The server refuses every change in this session.
+    package var isReadOnly = false
     /// The server's own limits, somewhat below the caller's deadlines: they end the statement and keep the session.
     package var statementTimeoutMilliseconds = 10_000
     package var lockTimeoutMilliseconds = 5_000
@@ -30,12 +36,28 @@ package struct PostgresConfiguration: Sendable {
         idleInTransactionTimeoutMilliseconds = min(idleInTransactionTimeoutMilliseconds, seconds * 1000)
     }
 
+    /// The parameters for one host after the other.
+    var endpoints: [[String: String]] {
+        func list(_ name: String) -> [String] {
+            (parameters[name] ?? "").split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
+        let (hosts, ports) = (list("host"), list("port"))
+        guard hosts.count > 1 else { return [parameters] }
+        return hosts.enumerated().map { index, host in
+            var one = parameters
+            one["host"] = host
+            one["port"] = ports.count == 1 ? ports[0] : ports.indices.contains(index) ? ports[index] : ""
+            return one
+        }
+    }
+
     /// For the server's side of the session.
     var serverSettings: String {
         var settings = [
             ("statement_timeout", statementTimeoutMilliseconds), ("lock_timeout", lockTimeoutMilliseconds),
             ("idle_in_transaction_session_timeout", idleInTransactionTimeoutMilliseconds),
         ]
+        if isReadOnly { settings.append(("default_transaction_read_only", 1)) }
         if let seconds = silentSessionSeconds {
             settings += [
                 ("idle_session_timeout", seconds * 1000),
@@ -66,6 +88,8 @@ package actor PostgresConnection {
     /// While a COMMIT is on its way, a lost session means an unknown outcome.
     private var isCommitting = false
     private var isInTransaction = false
+    /// Of the configuration's endpoints the one that led to a session last.
+    private var lastEndpoint = 0
 
     /// - Parameter onNotice: The server's notices and warnings, called on the thread.
     package init(thread: PinnedThread, onNotice: @escaping @Sendable (String) -> Void = { _ in }) {
@@ -77,11 +101,31 @@ package actor PostgresConnection {
 
     package var isConnected: Bool { session != nil }
 
-    /// Opens the session; a former one is closed first.
+    /// Opens the session; a former one is closed first. Of several hosts the first that gives one is taken: one by one and not
+    /// by libpq, for which a host that does not answer would use up the time of all.
     package func connect(_ configuration: PostgresConfiguration) throws(PostgresError) {
         close()
+        let endpoints = configuration.endpoints
+        var failures: [String] = []
+        for offset in endpoints.indices {
+            let index = (lastEndpoint + offset) % endpoints.count
+            do {
+                try connect(configuration, endpoints[index])
+                lastEndpoint = index
+                return
+            } catch {
+                if endpoints.count == 1 { throw error }
+                failures.append(error.message)
+            }
+        }
+        throw PostgresError(code: .connectionFailed, message: failures.joined(separator: "; "))
+    }
+
+    private func connect(
+        _ configuration: PostgresConfiguration, _ endpoint: [String: String]
+    ) throws(PostgresError) {
         let deadline = MonotonicClock.milliseconds + configuration.connectTimeout.roundedUpMilliseconds
-        guard let started = start(configuration) else {
+        guard let started = start(configuration, endpoint) else {
             throw PostgresError(code: .connectionFailed, message: "out of memory")
         }
         do {
@@ -99,6 +143,33 @@ package actor PostgresConnection {
                 Unmanaged<NoticeReceiver>.fromOpaque(context).takeUnretainedValue().receive(String(cString: text))
             }, Unmanaged.passUnretained(notices).toOpaque())
         session = started
+        guard configuration.mustBeWritable else { return }
+        do {
+            try proveWritable()
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    /// libpq asks too (`target_session_attrs`); what it means by read-write is its version's.
+    private func proveWritable() throws(PostgresError) {
+        let row = try query(
+            "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly",
+            deadline: .seconds(5)
+        ).rows.first
+        if row?.bool("standby") != false {
+            throw PostgresError(
+                code: .connectionFailed,
+                message: "the server is a replica in recovery and takes no writes; name the primary too (--pg-host A,B)"
+            )
+        }
+        if row?.bool("readonly") != false {
+            throw PostgresError(
+                code: .connectionFailed,
+                message:
+                    "the server is read-only (default_transaction_read_only); take that back, or name another server")
+        }
     }
 
     package func close() {
@@ -132,11 +203,11 @@ package actor PostgresConnection {
         return try collect(session, limit)
     }
 
-    /// Commits when `body` returns, rolls back when it throws.
+    /// Commits when `body` returns, rolls back when it throws. Within another one it is a part of that one.
     package func transaction<Value>(
         deadline: Duration = .seconds(15), _ body: (isolated PostgresConnection) throws -> Value
     ) throws -> Value {
-        precondition(!isInTransaction, "transactions do not nest")
+        if isInTransaction { return try body(self) }
         try query("BEGIN", deadline: deadline)
         isInTransaction = true
         defer {
@@ -190,7 +261,14 @@ package actor PostgresConnection {
             }
         }
         if PQstatus(session) == CONNECTION_BAD { throw lost(failure?.message ?? "connection lost") }
-        if let failure { throw failure }
+        if let failure {
+            // What the server says of the session and not of the statement: used again it would say the same for ever.
+            if failure.endsSession {
+                defer { close() }
+                if isCommitting { throw PostgresError(code: .outcomeUnknown, message: failure.description) }
+            }
+            throw failure
+        }
         return last
     }
 
@@ -229,8 +307,11 @@ package actor PostgresConnection {
 
     // MARK: Connecting
 
-    private func start(_ configuration: PostgresConfiguration) -> OpaquePointer? {
-        var parameters = configuration.parameters
+    private func start(_ configuration: PostgresConfiguration, _ endpoint: [String: String]) -> OpaquePointer? {
+        var parameters = endpoint
+        if configuration.mustBeWritable, parameters["target_session_attrs"] == nil {
+            parameters["target_session_attrs"] = "read-write"
+        }
         parameters["application_name"] = configuration.applicationName
         parameters["client_encoding"] = "UTF8"
         parameters["tcp_user_timeout"] = "10000"

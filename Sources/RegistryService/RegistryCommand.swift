@@ -9,7 +9,8 @@ import Postgres
 /// `oms-registry`: the desired state and its enforcement.
 ///
 /// ## Configuration keys
-/// - `--pg-host`, `--pg-port`, `--pg-database`, `--pg-user`: the PostgreSQL database (15 or newer)
+/// - `--pg-host`, `--pg-port`, `--pg-database`, `--pg-user`: the PostgreSQL database (15 or newer). Hosts and ports may be
+///   lists, separated by commas; the first server that takes writes is used
 /// - `--pg-password-file`: first line is the password
 /// - `--pg-session-seconds` (3 to 3600, default 15): after so long a silence PostgreSQL ends the session, and with it the
 ///   lock of the active registry
@@ -25,10 +26,10 @@ package struct RegistryCommand: AsyncParsableCommand {
     package var id = "registry-1"
     @OptionGroup
     package var bus: BusOptions
-    @Option(help: "Host of PostgreSQL.")
+    @Option(help: "Host of PostgreSQL, or several, separated by commas: the first that takes writes is used.")
     package var pgHost = "127.0.0.1"
-    @Option(help: "Port of PostgreSQL.")
-    package var pgPort = 5432
+    @Option(help: "Port of PostgreSQL: one for all hosts, or one for each, separated by commas.")
+    package var pgPort = "5432"
     @Option(help: "Database.")
     package var pgDatabase = "oms"
     @Option(help: "User; must be allowed to create schemas and roles in the database.")
@@ -104,7 +105,19 @@ package struct RegistryCommand: AsyncParsableCommand {
     }
 
     private func database() throws -> PostgresConfiguration {
-        var parameters = ["host": pgHost, "port": "\(pgPort)", "dbname": pgDatabase, "user": pgUser]
+        let hosts = pgHost.split(separator: ",", omittingEmptySubsequences: false)
+        let ports = pgPort.split(separator: ",", omittingEmptySubsequences: false)
+        if hosts.count > 1, let empty = hosts.firstIndex(where: { $0.isEmpty }) {
+            throw OptionError("--pg-host '\(pgHost)': host \(empty + 1) is empty; write it like HOST1,HOST2")
+        }
+        for port in ports where !(1...65_535).contains(Int(port) ?? 0) {
+            throw OptionError("--pg-port '\(pgPort)': '\(port)' is no port; it is a number from 1 to 65535")
+        }
+        guard ports.count == 1 || ports.count == hosts.count else {
+            throw OptionError(
+                "--pg-port names \(ports.count) ports for \(hosts.count) host(s); give one for all, or one for each")
+        }
+        var parameters = ["host": pgHost, "port": pgPort, "dbname": pgDatabase, "user": pgUser]
         if let pgPasswordFile {
             parameters["password"] = try SecretFile.read(pgPasswordFile, option: "--pg-password-file")
         }

@@ -16,6 +16,7 @@ package actor RegistryShell {
     private let logger: Logger
     private var bus: Bus?
     private var store: Store?
+    private var questions: [Asker: Questions] = [:]
     private var timer = WakeTimer()
 
     init(loop: EventLoop, core: Registry, logger: Logger) {
@@ -28,8 +29,12 @@ package actor RegistryShell {
         let configuration = try options.configuration(
             clientID: "registry-\(core.id)-\(core.boot)", role: .registry)
         let loop = loop
-        store = Store(registry: core.id.text, configuration: database, logger: logger) { [weak self] ticket, reply in
+        let answered: @Sendable (Int, StoreReply) -> Void = { [weak self] ticket, reply in
             loop.post { [weak self] in self?.assumeIsolated { $0.stored(ticket, reply) } }
+        }
+        store = Store(registry: core.id.text, configuration: database, logger: logger, reply: answered)
+        for asker in Asker.allCases {
+            questions[asker] = Questions(asker, configuration: database, logger: logger, reply: answered)
         }
         let bus = Bus(loop: loop, source: "oms/\(core.id)", boot: core.boot, logger: logger) { [weak self] event in
             self?.assumeIsolated { $0.received(event) }
@@ -51,6 +56,8 @@ package actor RegistryShell {
         bus = nil
         store?.shutdown()
         store = nil
+        for session in questions.values { session.shutdown() }
+        questions = [:]
     }
 
     private func received(_ event: BusEvent) {
@@ -76,6 +83,7 @@ package actor RegistryShell {
                         metadata: [LoggingKeys.code: "\(event.kind)", LoggingKeys.detail: "\(event.text)"])
                 }
                 bus?.assumeIsolated { $0.publish(message) }
+            case .store(let ticket, .query(let request, let asker)): questions[asker]?.ask(ticket, request)
             case .store(let ticket, let request): store?.submit(ticket, request)
             case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             }

@@ -42,6 +42,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Schedules are cron expressions instead of rhythms.")
     var cron = false
 
+    @Flag(help: "The database falls back while registries run, and refuses facts, or everything, for a while.")
+    var database = false
+
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
 
@@ -59,6 +62,7 @@ struct Simulate: ParsableCommand {
         options.restores = restores
         options.retention = retention
         options.cron = cron
+        options.database = database
         if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
             (options.mutants, options.focus) = ([mutant], mutant)
         }

@@ -81,11 +81,77 @@ private actor Store {
     @Test func whatIsWrongWithTheServerMayBeTriedAgainWhatIsWrongWithTheStatementMayNot() {
         for (state, isRetriable) in [
             ("53100", true), ("53200", true), ("58030", true), ("57014", false), ("40001", true), ("23505", false),
-            ("22P02", false), ("42P01", false),
+            ("22P02", false), ("42P01", false), ("25006", true), ("57P01", true), ("42501", false), ("XX002", false),
         ] {
             #expect(
                 PostgresError(code: .server(sqlState: state), message: "").isRetriable == isRetriable, "\(state)")
         }
+    }
+
+    @Test func aRefusalIsAboutTheSessionTheServerTheValuesOrEverything() {
+        let expected: [(PostgresError.Blame, [String])] = [
+            (.session, ["25006", "25P02", "57P01", "57P02", "57P03", "08006", "08P01"]),
+            (.server, ["53100", "53200", "53300", "58030", "40001", "40P01", "55P03", "57014"]),
+            (.data, ["22008", "22003", "22P05", "23502", "23514", "23505", "54000", "54001", "21000", "P0001"]),
+            (.installation, ["42703", "42P01", "42501", "XX000", "XX002", "0A000", "42883", "3F000"]),
+        ]
+        for (blame, states) in expected {
+            for state in states {
+                #expect(PostgresError(code: .server(sqlState: state), message: "").blame == blame, "\(state)")
+            }
+        }
+        #expect(PostgresError(code: .connectionLost, message: "").blame == nil)
+    }
+
+    @Test func aSessionThatIsReadOnlyIsNotKept() async throws {
+        try await withConnection { connection in
+            try await connection.query("SET default_transaction_read_only = on")
+            await #expect { try await connection.query("CREATE TABLE never (n int)") } throws: {
+                ($0 as? PostgresError)?.sqlState == "25006" && ($0 as? PostgresError)?.endsSession == true
+            }
+            #expect(await !connection.isConnected)
+        }
+        // Not as the first statement finds out, but as the session is made.
+        await #expect {
+            try await withConnection({
+                $0.mustBeWritable = true
+                $0.isReadOnly = true
+            }) { _ in }
+        } throws: {
+            let error = $0 as? PostgresError
+            return error?.code == .connectionFailed && error?.message.contains("read-only") == true
+        }
+    }
+
+    @Test func ofSeveralHostsTheFirstThatServesIsTaken() async throws {
+        let port = try TestPostgres.shared.get().port
+        func ask(_ hosts: String, _ ports: String) async throws -> Int64? {
+            var found: Int64?
+            try await withConnection({
+                $0.parameters["host"] = hosts
+                $0.parameters["port"] = ports
+                $0.mustBeWritable = true
+                $0.connectTimeout = .milliseconds(500)
+            }) { found = try await $0.query("SELECT inet_server_port() AS port").rows[0].int("port") }
+            return found
+        }
+        #expect(try await ask("127.0.0.1,127.0.0.1", "\(TestPorts.free()),\(port)") == Int64(port))
+        #expect(try await ask("127.0.0.1,127.0.0.1", "\(port),\(TestPorts.free())") == Int64(port))
+        // One that answers nothing at all does not use up the time of the others.
+        let silent = TestPorts.free()
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { Glibc.close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(silent).bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        #expect(bound == 0 && listen(listener, 5) == 0)
+        #expect(try await ask("127.0.0.1,127.0.0.1", "\(silent),\(port)") == Int64(port))
     }
 
     @Test func aTransactionCommitsOrLeavesNothing() async throws {

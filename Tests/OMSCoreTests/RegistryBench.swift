@@ -165,6 +165,7 @@ struct RegistryBench {
                 stored.phase == .done
                     ? AppliedDocument(kind: "Scenario", name: stored.scenario.text, change: .changed, version: 2) : nil)
         case .rolloutFigures: return .figures(runFigures)
+        case .settleQuarantined: return .settledQuarantined("men", fact: "job/1")
         case .openJobs: return .openJobs(openJobs)
         case .audit(let tenants):
             return .audited(
@@ -184,7 +185,7 @@ struct RegistryBench {
         case .prune(let pruning):
             if let failure = failingPrunings.popLast() { return .failed(failure) }
             return .pruned(prunedAnswers.popLast() ?? Pruned(before: pruning.before))
-        case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
+        case .query(let query, _): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         }
     }
 

@@ -274,9 +274,8 @@ struct ReplacementTests {
         let ticket = bench.registry.nextTicket
         bench.feed(.received(Message(.query, .request(ClientRequest(id: "1", client: "c", method: "x", params: [:])))))
         bench.feed(.stored(ticket: ticket - 1, .failed(Problem(.standby, "another is active"))))
-        _ = bench.registry.receive(
-            .received(Message(.query, .request(ClientRequest(id: "2", client: "c", method: "x", params: [:])))),
-            at: at(bench.now))
+        let drain = ClientRequest(id: "2", client: "c", method: "fleet.drain", params: ["fleet": "f1"])
+        _ = bench.registry.receive(.received(Message(.command, .request(drain))), at: at(bench.now))
         let pending = bench.registry.pending.keys.max() ?? 0
         bench.feed(.stored(ticket: pending, .failed(Problem(.standby, "another is active"))))
         bench.sent = []

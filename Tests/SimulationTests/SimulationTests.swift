@@ -38,6 +38,27 @@ struct SimulationTests {
         }
     }
 
+    @Test("a database that falls back under its registries, refuses single facts or everything: every promise is kept")
+    func database() {
+        let from = UInt64.random(in: 1...1_000_000_000)
+        var options = Self.options()
+        options.database = true
+        for seed in from..<from + 12 {
+            let outcome = Simulation.run(seed: seed, options)
+            #expect(
+                outcome.violation == nil,
+                "scripts/simulate --database --replay \(seed) --minutes 2: \(outcome.violation.map { "\($0)" } ?? "")")
+        }
+    }
+
+    @Test(
+        "what the registry owes to such a database is missed when it is left out",
+        arguments: [.lossHidden, .refusedWithoutRow, .outageSetAside] as [Mutant])
+    func mutantsOfTheDatabase(mutant: Mutant) {
+        let finding = MutantSearch.search(mutant, from: 1, most: 40, Self.options(minutes: 5))
+        #expect(finding.violation != nil, "\(finding)")
+    }
+
     @Test("seeds that failed once do not fail again")
     func failedSeeds() throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
@@ -46,7 +67,8 @@ struct SimulationTests {
             var words = line.split(separator: " ")
             var options = SimulationOptions()
             options.restores = words.first == "restores"
-            if options.restores { words.removeFirst() }
+            options.database = words.first == "database"
+            if options.restores || options.database { words.removeFirst() }
             let seed = try #require(words.first.flatMap { UInt64($0) }, "\(line)")
             let outcome = Simulation.run(seed: seed, options)
             #expect(outcome.violation == nil, "\(line): \(outcome.violation.map { "\($0)" } ?? "")")

@@ -18,6 +18,7 @@ package struct OMSCommand: AsyncParsableCommand {
             ExplainCommand.self, RolloutCommand.self, ReplaceCommand.self, SuspendCommand.self, ResumeCommand.self,
             OffboardCommand.self,
             OperationCommand.self, JobVerbCommand.self, FleetDrainCommand.self, ProviderCommand.self,
+            QuarantineCommand.self,
             ContractCommand.self,
         ])
 

@@ -2,17 +2,36 @@ import ArgumentParser
 import OMSDev
 import OMSModel
 import OMSProtocol
+import OMSRuntime
 
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json }
 
-/// The rows of one query.
-private func rows(_ client: OperatorClient, _ method: String, _ params: JSONObject) async throws -> [JSONValue] {
-    try await client.query(method, params)["rows"]?.arrayValue ?? []
+/// The rows of one query. What the registry says of all its answers, such as that the database takes nothing now and the
+/// rows may be old, goes to the error output.
+func rows(_ client: OperatorClient, _ method: String, _ params: JSONObject) async throws -> [JSONValue] {
+    let answer = try await client.query(method, params)
+    if let notice = answer["notice"]?.stringValue {
+        Notices.say("what follows may be old: \(notice)")
+    }
+    return answer["rows"]?.arrayValue ?? []
+}
+
+/// Each once in a command, however many questions it asks.
+enum Notices {
+    private static let said = Locked(Set<String>())
+
+    static func say(_ text: String) {
+        guard said.withLock({ $0.insert(text).inserted }) else { return }
+        Terminal.printError("oms: \(text)")
+    }
+
+    static var isEmpty: Bool { said.withLock { $0.isEmpty } }
 }
 
 struct GetCommand: AsyncParsableCommand {
     enum Subject: String, ExpressibleByArgument, CaseIterable {
-        case providers, tenants, jobs, runs, results, why, ticks, epochs, operations, receipts, quarantined, nodes,
+        case providers, tenants, jobs, runs, results, why, ticks, epochs, operations, receipts, quarantined, quarantine,
+            nodes,
             catalogs, verifications, history, rollouts
         case givenUp = "given-up"
     }
@@ -103,7 +122,8 @@ struct WhyCommand: AsyncParsableCommand {
         let filter = params
         let found = try await OperatorClient.with(connection.endpoint()) { try await rows($0, "why", filter) }
         if output == .json { return Terminal.print(json: .array(found)) }
-        Terminal.print(found.isEmpty ? "nothing waits" : Table.render(found))
+        // With a notice something does wait, and the notice says what.
+        if !found.isEmpty { Terminal.print(Table.render(found)) } else if Notices.isEmpty { Terminal.print("nothing waits") }
     }
 }
 

@@ -33,12 +33,12 @@ extension Registry {
             let told = status.ackSeq, told > track.ackSeq
         else { return }
         learn(
-            track.epoch + 1, of: tenant, from: status.fleet,
+            TenantTrack.following(track.epoch), of: tenant, from: status.fleet,
             "of the journal of epoch \(track.epoch) it has \(track.ackSeq) facts, \(told) were committed", at: now)
     }
 
     mutating func sayWhatWasSkipped(_ tenant: TenantID, _ epoch: Int) {
-        guard let track = tenants[tenant], epoch > track.epoch + 1 else { return }
+        guard let track = tenants[tenant], epoch > TenantTrack.following(track.epoch) else { return }
         announce(
             "epoch.ahead", tenant,
             "tenant \(tenant): epoch \(epoch) follows on \(track.epoch); " + (track.floorReason ?? "others knew more"))

@@ -7,19 +7,24 @@ extension Registry {
     mutating func serve(_ request: ClientRequest, isCommand: Bool, at now: Moment) {
         if isStandby { return }  // the active one answers
         guard isLoaded else {
+            let reason = trouble.text.map { ": \($0)" } ?? ""
             return respond(
                 request,
-                Problem(.unavailable, "the registry has not read its database yet", status: 503, retryable: true))
+                Problem(
+                    .unavailable, "the registry has not read its database yet\(reason)", status: 503, retryable: true))
         }
-        guard pending.count < Self.maxPending else {
+        // Who may give commands may ask where nobody else can be in the way.
+        let isQuestion = !isCommand || !Self.commands.contains(request.method)
+        if isQuestion { return question(request, isCommand ? .operators : .readers, at: now) }
+        let open = waiting.values.filter { Self.commands.contains($0.method) }
+        guard open.count < Self.maxCommands, open.count(where: { $0.client == request.client }) < Self.maxCommandsOfOne
+        else {
             return respond(
-                request, Problem(.busy, "too many requests wait for the database", status: 503, retryable: true))
-        }
-        if !isCommand, request.method == "explain" { return explainEffective(request) }
-        if !isCommand, request.method == "plan" { return preview(request, at: now) }
-        guard isCommand else {
-            waiting[store(.query(request))] = request
-            return
+                request,
+                Problem(
+                    .busy, "\(open.count) commands wait for the database already; give it again in a moment",
+                    status: 429,
+                    retryable: true))
         }
         switch request.method {
         case "apply": apply(request, at: now)
@@ -28,17 +33,55 @@ extension Registry {
         case "job.give-up": giveUp(request, at: now)
         case _ where Self.rolloutMethods.contains(request.method): rollOut(request, at: now)
         case _ where Self.operatorMethods.contains(request.method): operate(request, at: now)
-        default:
-            respond(
+        case _ where Self.quarantineMethods.contains(request.method): settleQuarantined(request)
+        default: break  // `commands` has no other
+        }
+    }
+
+    static let quarantineMethods = ["quarantine.retry", "quarantine.discard"]
+    private static let commands = Set(
+        ["apply", "run", "verification", "job.give-up"] + rolloutMethods + operatorMethods + quarantineMethods)
+
+    /// What only reads.
+    private mutating func question(_ request: ClientRequest, _ asker: Asker, at now: Moment) {
+        if ["explain", "plan"].contains(request.method) {
+            if let problem = questions[asker]?.mayCompute(at: now.monotonic) { return respond(request, problem) }
+            return request.method == "plan" ? preview(request, at: now) : explainEffective(request)
+        }
+        guard Question(rawValue: request.method) != nil else {
+            let known = (Question.allCases.map(\.rawValue) + ["explain", "plan"]).sorted().joined(separator: ", ")
+            let commands = asker == .readers ? "" : "; commands: " + Self.commands.sorted().joined(separator: ", ")
+            return respond(
                 request,
                 Problem(
                     .badRequest,
-                    "field method: '\(request.method)' is no command; known: "
-                        + (["apply", "run", "verification", "job.give-up"] + Self.rolloutMethods + Self.operatorMethods)
-                        .joined(
-                            separator: ", "),
+                    "field method: '\(request.method)' is nothing that can be asked here; questions: \(known)\(commands)",
                     status: 400))
         }
+        if let problem = questions[asker]?.add(request) { return respond(request, problem) }
+        askNext(asker)
+    }
+
+    /// One question at a time for each session.
+    mutating func askNext(_ asker: Asker) {
+        guard let request = questions[asker]?.next() else { return }
+        waiting[store(.query(request, asker))] = request
+    }
+
+    mutating func questionAnswered(_ asker: Asker, _ client: ClientRequest?, _ reply: StoreReply) {
+        questions[asker]?.answered()
+        switch reply {
+        case .answer(var response):
+            // An answer from a database that takes nothing may be old, and looks like any other.
+            if let text = trouble.text, case .object(var result)? = response.result {
+                result["notice"] = .string(text)
+                response.result = .object(result)
+            }
+            if let client { publish(.response(client.client), .response(response)) }
+        case .failed(let problem): if let client { respond(client, problem) }
+        default: break
+        }
+        askNext(asker)
     }
 
     private mutating func apply(_ request: ClientRequest, at now: Moment) {

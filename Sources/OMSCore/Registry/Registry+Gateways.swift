@@ -103,7 +103,7 @@ extension Registry {
         }
         // First of all: what counts may open the next epoch. A fence is at most one above what has begun.
         for seal in ack.sealed ?? [] {
-            learn(max(seal.begun ?? 0, seal.epoch - 1), of: seal.tenant, from: node, at: now)
+            learn(max(seal.begun ?? 0, max(seal.epoch, 1) - 1), of: seal.tenant, from: node, at: now)
         }
         var toWrite: [Seal] = []
         for seal in ack.sealed ?? [] {

@@ -12,14 +12,24 @@ extension Registry {
                 "registry.standby", nil,
                 isLoaded ? "registry \(id) is not the active one any more" : "registry \(id) stands by")
         }
+        // Whoever is active knows what there is.
+        confirmed = nil
+        forget(at: now)
+    }
+
+    /// Everything is read again before anything is done.
+    mutating func forget(at now: Moment) {
         isLoaded = false
         tenants = [:]
         specs = [:]
         scenarios = [:]
         providers = [:]
         rollout = nil
-        pending = [:]
+        // A session that is busy with a question says when it is free, also to nobody.
+        pending = pending.filter { if case .query = $0.value.request { true } else { false } }
         waiting = [:]
+        for asker in Asker.allCases { questions[asker]?.forget() }
+        trouble = DatabaseTrouble()
         observations = ObservationBuffer()
         isObserving = false
         pruning = PruningWork(retention)
@@ -83,6 +93,7 @@ extension Registry {
         guard tenants[tenant] != nil else { return }
         announce("tenant.removed", tenant, "tenant \(tenant) is removed; its history stays")
         tenants[tenant] = nil
+        _ = trouble.remove(tenant)
         specs[tenant] = nil
         // What it said last may come once more.
         strangers.insert(tenant)

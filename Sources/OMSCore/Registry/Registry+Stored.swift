@@ -6,11 +6,20 @@ extension Registry {
     mutating func stored(_ ticket: Int, _ reply: StoreReply, at now: Moment) {
         guard let (request, askedAt) = pending.removeValue(forKey: ticket).map({ ($0.request, $0.at) }) else { return }
         let client = waiting.removeValue(forKey: ticket)
-        if case .failed(let problem) = reply, problem.slug == ProblemSlug.standby.rawValue {
-            return standBy(request, at: now)
+        if case .query(_, let asker) = request { return questionAnswered(asker, client, reply) }
+        if case .failed(let problem) = reply {
+            switch problem.slug {
+            case ProblemSlug.standby.rawValue: return standBy(request, at: now)
+            case ProblemSlug.databaseBehind.rawValue: return fellBack(request, problem.detail ?? problem.type, at: now)
+            default: note(request, problem, at: now)
+            }
         }
         if case .prove = request { proof.isAsking = false }
-        if case .failed = reply {} else { proven(by: request, askedAt: askedAt, at: now) }
+        if case .failed = reply {
+        } else {
+            proven(by: request, askedAt: askedAt, at: now)
+            noteSuccess(request)
+        }
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
@@ -72,14 +81,9 @@ extension Registry {
         case (.prove, .saved): timers.set(.prove, proof.askedAt + sessionMilliseconds / 3)
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
         case (.commit(let tenant, let journal), .committed(let seq)):
-            guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
-            let ackSeq = max(track.ackSeq, seq)
-            tenants[tenant]?.ackSeq = ackSeq
-            tenants[tenant]?.handedSeq = max(track.handedSeq, ackSeq)
-            // Not taken: a part of it was committed before, by a request whose answer was lost. The rest comes again
-            // from the Work Manager, and must not count as handed over.
-            if seq < journal.firstSeq + journal.entries.count - 1 { tenants[tenant]?.handedSeq = ackSeq }
-            publish(.wmCommitted(tenant), .committed(Committed(epoch: journal.epoch, ackSeq: ackSeq)))
+            committed(tenant, journal, seq, [], by: request, at: now)
+        case (.commit(let tenant, let journal), .committedInPart(let seq, let setAside)):
+            committed(tenant, journal, seq, setAside, by: request, at: now)
         case (.commit(let tenant, let journal), _):
             // The Work Manager keeps it and sends it again; forget that it was handed over.
             guard let track = tenants[tenant], track.epoch == journal.epoch else { return }
@@ -96,22 +100,26 @@ extension Registry {
         case (.signOfLife, _): break
         case (.prune, .pruned(let pruned)): self.pruned(pruned, at: now)
         case (.prune, .failed(let problem)): pruningFailed(problem, at: now)
-        case (.query, .answer(let response)): if let client { publish(.response(client.client), .response(response)) }
-        case (.apply, .failed(let problem)), (.query, .failed(let problem)), (.giveUp, .failed(let problem)):
+        case (.apply, .failed(let problem)), (.settleQuarantined, .failed(let problem)),
+            (.giveUp, .failed(let problem)):
             if let client { respond(client, problem) }
+        case (.settleQuarantined(let id, let verdict, let by), .settledQuarantined(let tenant, let fact)):
+            quarantineSettled(id, verdict, by, tenant, fact)
+            if let client { respond(client, 200, []) }
         case (.saveVerification(let provider, let passed, _, _), .saved):
             announce(
                 "provider.verified", nil, "provider \(provider) \(passed ? "passed" : "failed") its conformance run")
             if let client { respond(client, 200, []) }
         case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
         case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _),
-            (.saveRollout, _), (.prune, _), (.giveUp, _):
+            (.saveRollout, _), (.prune, _), (.settleQuarantined, _), (.giveUp, _):
             break
         }
     }
 
     private mutating func load(_ snapshot: Snapshot, at now: Moment) {
         isLoaded = true
+        sayWhatIsGone(snapshot)
         isStandby = false
         publishPresence()
         loadNodes(snapshot.nodes, at: now)
@@ -145,6 +153,11 @@ extension Registry {
                 gateways[node]?.wanted[tenant] = track.sealedEpoch
             }
             timers.set(.gateway(node), now.monotonic)
+        }
+        // And those that were lost before: their time goes on.
+        for node in gateways.keys.sorted() where !isConnected(node) {
+            let since = gateways[node]?.lostSince ?? now.monotonic
+            timers.set(.gateway(node), max(now.monotonic, since + Self.gatewayHoldMilliseconds))
         }
         for provider in providers.keys.sorted() {
             hearEarly(provider, at: now)

@@ -317,7 +317,7 @@ extension Registry {
 
     mutating func take(_ journal: Journal, of tenant: TenantID, at now: Moment) {
         guard let track = tenants[tenant] else { return meet(tenant, journal.epoch) }
-        guard journal.epoch == track.epoch, journal.firstSeq > 0 else { return }
+        guard journal.epoch == track.epoch, (1...Self.maxSequence).contains(journal.firstSeq) else { return }
         let last = journal.firstSeq + journal.entries.count - 1
         if last <= track.ackSeq {
             // Known and committed: the acknowledgement was lost.
@@ -333,6 +333,9 @@ extension Registry {
         tenants[tenant]?.handedSeq = last
         store(.commit(tenant, fresh))
     }
+
+    /// Far beyond what an epoch can tell; sums of it stay far from the end of a number.
+    private static var maxSequence: Int { 1 << 53 }
 
     // MARK: - What reports show
 

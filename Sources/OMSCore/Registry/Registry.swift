@@ -11,6 +11,8 @@ package struct Registry: Sendable {
         case received(Message)
         case stored(ticket: Int, StoreReply)
         case wake
+        /// Something about this process that operators and reports are to know.
+        case noted(kind: String, TenantID?, String)
     }
 
     package enum Effect: Hashable, Sendable {
@@ -59,6 +61,9 @@ package struct Registry: Sendable {
     var fleetLoad: [NodeID: Int] = [:]
     var fleetLoadFrom: Int64?
     var pending: [Int: Asked] = [:]
+    /// Questions that wait for a session; which client asked is in `waiting` from then on.
+    var questions: [Asker: QuestionQueue] = Dictionary(
+        uniqueKeysWithValues: Asker.allCases.map { ($0, QuestionQueue($0)) })
     /// Who waits for the answer to a stored request.
     var waiting: [Int: ClientRequest] = [:]
     /// Wishes for a run that their Work Manager has not answered yet, by their id.
@@ -73,6 +78,10 @@ package struct Registry: Sendable {
     var audits: [TenantID] = []
     var isObserving = false
     var pruning: PruningWork
+    /// What the database refuses now (`Registry+Database.swift`).
+    var trouble = DatabaseTrouble()
+    /// To be compared with what is read next.
+    var confirmed: Confirmed?
     /// What this registry knows of its own session (`Registry+Doubt.swift`).
     var proof = SessionProof()
     /// Monotonic, of the event that is being worked on.
@@ -111,7 +120,11 @@ package struct Registry: Sendable {
 
     static let settleMilliseconds: Int64 = 1_000
     static let resendMilliseconds: Int64 = 3_000
+    /// Journals that wait for the database, of all tenants; each Work Manager keeps its own and sends it again.
     static let maxPending = 10_000
+    /// Commands that wait for the database.
+    static let maxCommands = 200
+    static let maxCommandsOfOne = 8
     static let maxEarly = 10_000
     /// So that journals need not wait for long behind what a thousand tenants did at once.
     static let observationsAtOnce = 200
@@ -144,6 +157,7 @@ package struct Registry: Sendable {
         case .received(let message): received(message, at: now)
         case .stored(let ticket, let reply): stored(ticket, reply, at: now)
         case .wake: wake(at: now)
+        case .noted(let kind, let tenant, let text): announce(kind, tenant, text)
         }
         flushObservations()
         defer { effects.removeAll(keepingCapacity: true) }

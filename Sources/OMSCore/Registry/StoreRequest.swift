@@ -52,7 +52,10 @@ package enum StoreRequest: Hashable, Sendable {
     case signOfLife(SweptJob, at: Timestamp)
     /// Takes old history out, a part at a time.
     case prune(Pruning)
-    case query(ClientRequest)
+    /// Answered over a session of its own, which proves nothing of the one that holds the lock.
+    case query(ClientRequest, Asker)
+    /// An operator has decided about a fact that was set aside.
+    case settleQuarantined(Int64, QuarantineVerdict, by: NodeID)
 }
 
 package enum StoreReply: Hashable, Sendable {
@@ -73,8 +76,11 @@ package enum StoreReply: Hashable, Sendable {
     /// Highest number of the tenant's journal that is committed.
     case committed(Int)
     case givenUp(GivenUpRow, isNew: Bool)
+    /// The same; PostgreSQL refused parts of these facts, or all of them.
+    case committedInPart(Int, [SetAside])
     case observed
     case pruned(Pruned)
+    case settledQuarantined(TenantID, fact: String)
     case answer(ClientResponse)
     case failed(Problem)
 }

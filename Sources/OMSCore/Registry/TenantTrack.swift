@@ -89,7 +89,12 @@ struct TenantTrack: Sendable {
         }
     }
 
-    var nextEpoch: Int { max(epoch, floor) + 1 }
+    var nextEpoch: Int { Self.following(max(epoch, floor)) }
+
+    /// A column of PostgreSQL holds no more. Nobody gets there by counting.
+    private static let lastEpoch = Int(Int32.max)
+
+    static func following(_ epoch: Int) -> Int { min(max(epoch, 0), lastEpoch - 1) + 1 }
     /// A later epoch than the one in the database may have begun.
     var isOvertaken: Bool { floor > epoch }
 }

@@ -89,6 +89,12 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
     case unavailable
     /// Another registry is the active one.
     case standby
+    /// PostgreSQL refused a part of a fact: its row has the rest.
+    case notStorable = "not-storable"
+    /// PostgreSQL refuses everything of a kind, whatever its values are.
+    case databaseRefuses = "database-refuses"
+    /// The database has lost what it had confirmed.
+    case databaseBehind = "database-behind"
 
     static let prefix = "urn:oms:problem:"
     package var urn: String { Self.prefix + rawValue }
@@ -132,6 +138,9 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
         case .tooLarge: "The message is too large"
         case .unavailable: "Not available now"
         case .standby: "Another registry is active"
+        case .notStorable: "A part of it could not be stored"
+        case .databaseRefuses: "The database refuses it, as it would refuse others"
+        case .databaseBehind: "The database knows less than it did"
         }
     }
 }

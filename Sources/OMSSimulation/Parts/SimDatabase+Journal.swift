@@ -16,7 +16,17 @@ extension SimDatabase {
         for entry in journal.entries.prefix(isTorn ? journal.entries.count / 2 : journal.entries.count) {
             if let tick = entry.tick { insert(tick, of: tenant) }
             if let run = entry.run { upsert(run, of: tenant, epoch: journal.epoch) }
-            if let job = entry.job { upsert(job, of: tenant, epoch: journal.epoch) }
+            if let job = entry.job {
+                guard refusesEnds, job.state.isTerminal, ("\(job.id)".utf8.last ?? 0) % 2 == 0 else {
+                    upsert(job, of: tenant, epoch: journal.epoch)
+                    continue
+                }
+                // Store+Refusals.swift: it is kept whole, and its row gets what can be stored.
+                setAside[job.id] = job
+                if !broken.contains(.refusedWithoutRow), let rest = entry.reduced(.texts, note: "set aside").job {
+                    upsert(rest, of: tenant, epoch: journal.epoch)
+                }
+            }
             if let reason = entry.reason { replace(reason, of: tenant) }
         }
         return last

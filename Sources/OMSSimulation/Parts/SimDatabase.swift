@@ -95,6 +95,13 @@ struct SimDatabase {
     /// What was pruned. Only the judges look here.
     var pruned = History()
 
+    /// Of the active registry's row: one more with each transaction.
+    var mark = 0
+    /// Some ends of jobs are refused as they are.
+    var refusesEnds = false
+    /// `oms.quarantine`: jobs whose end was refused.
+    var setAside: [JobID: JobRecord] = [:]
+
     var changes: [Change] = []
     var commits = 0
     /// Mutants: rules of the SQL that are left out.
@@ -135,7 +142,13 @@ struct SimDatabase {
         // Roll-outs are not simulated: nobody starts one here.
         case .saveRollout(let rollout): return .rollout(rollout, nil)
         case .rolloutFigures: return .figures([])
-        case .commit(let tenant, let journal): return .committed(commit(tenant, journal))
+        case .commit(let tenant, let journal):
+            let before = setAside.count
+            let seq = commit(tenant, journal)
+            let kept = setAside.count - before
+            if kept == 0 { return .committed(seq) }
+            return .committedInPart(
+                seq, [SetAside(id: Int64(setAside.count), fact: "\(kept) ends", error: "23514", hasRow: true)])
         case .observe(let observations):
             for observation in observations { observe(observation) }
             return .observed
@@ -146,7 +159,9 @@ struct SimDatabase {
             return .saved
         case .signOfLife: return .saved
         case .prune(let pruning): return .pruned(prune(pruning))
-        case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
+        case .query(let query, _): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
+        // Nobody is asked to decide here.
+        case .settleQuarantined: return .failed(Problem(.notFound, "nothing was set aside", status: 404))
         }
     }
 }

@@ -67,11 +67,20 @@ package enum Mutant: String, CaseIterable, Sendable {
     case openJobIsPruned = "open-job-is-pruned"
     /// Nobody tells the gateways what an operator gave up.
     case giveUpUntold = "give-up-not-told"
+    /// The registry takes the larger of what it remembers and what the database says: a loss stays hidden.
+    case lossHidden = "database-loss-hidden"
+    /// A fact that the database refused is acknowledged, and its row does not get what could be stored.
+    case refusedWithoutRow = "refused-end-without-row"
+    /// What is refused while everything is refused counts as facts that are odd: each is acknowledged and set aside.
+    case outageSetAside = "outage-set-aside"
     /// A gateway without the broker goes on as if nothing had happened.
     case gatewayHoldsOn = "gateway-never-gives-up"
 
     /// Rules of the retention need one.
     var isOfRetention: Bool { [.prunedIsFound, .newestIsPruned, .openJobIsPruned].contains(self) }
+
+    /// Rules for a database that loses or refuses need one that does.
+    var isOfDatabase: Bool { [.lossHidden, .refusedWithoutRow, .outageSetAside].contains(self) }
 
     static func lossOfLedger(_ mutants: Set<Mutant>) -> (LedgerEntry) -> Bool {
         let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))

@@ -16,6 +16,7 @@ package enum MutantSearch {
         broken.focus = mutant
         broken.standby = options.standby || mutant == .lockIgnored || mutant == .termIgnored
         broken.restores = options.restores || Mutant.ofRestores.contains(mutant)
+        broken.database = options.database || mutant.isOfDatabase
         broken.retention = mutant.isOfRetention
         var whole = broken
         whole.mutants = []

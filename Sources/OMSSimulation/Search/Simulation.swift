@@ -17,6 +17,8 @@ package struct SimulationOptions: Sendable {
     package var retention = false
     /// Whether schedules are cron expressions instead of rhythms.
     package var cron = false
+    /// Whether the database falls back while registries run, and refuses facts, or everything, for a while.
+    package var database = false
 
     package init() {}
 
@@ -46,7 +48,7 @@ package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
         let setting = Setting(
             seed: seed, minutes: options.minutes, standby: options.standby, restores: options.restores,
-            retention: options.retention, cron: options.cron, focus: options.focus)
+            retention: options.retention, cron: options.cron, database: options.database, focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(

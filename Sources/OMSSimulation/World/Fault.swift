@@ -16,6 +16,13 @@ struct Fault {
         case backup
         /// The registries are stopped, the last backup is put back, and they are started again.
         case restore(down: SimTime)
+        /// The last backup stands in the database's place while the registries run on: a replica that lagged was promoted
+        /// (their sessions break), or somebody restored it.
+        case fallBack(breaksSessions: Bool)
+        /// Everything that changes something is refused, whatever it is.
+        case databaseRefuses(SimTime)
+        /// From here on some ends of jobs cannot be stored whole: what is refused once is refused for ever.
+        case factsRefused
         case databaseStalls(SimTime)
         case databaseFlaky(SimTime)
         case weather(ProviderID, String, ProviderWeather, SimTime)
@@ -55,6 +62,10 @@ struct Fault {
             case .databaseDown(let time): "the database is down for \(seconds(time))"
             case .backup: "the database is backed up"
             case .restore(let down): "the database is restored, registries back after \(seconds(down))"
+            case .fallBack(let breaks):
+                "the database falls back to its backup while registries run\(breaks ? ", and sessions break" : "")"
+            case .databaseRefuses(let time): "the database refuses every change for \(seconds(time))"
+            case .factsRefused: "the database refuses some ends of jobs from here on"
             case .databaseStalls(let time): "the database stalls for \(seconds(time))"
             case .databaseFlaky(let time): "database connections break for \(seconds(time))"
             case .weather(let provider, let name, _, let time): "\(provider) is \(name) for \(seconds(time))"

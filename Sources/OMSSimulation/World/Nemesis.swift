@@ -50,6 +50,25 @@ enum Nemesis {
         return faults
     }
 
+    /// A database that falls back under registries that run, that refuses everything, or single facts.
+    static func database(_ setting: Setting, seed: UInt64) -> [Fault] {
+        var random = SimRandom(seed: seed, stream: 8)
+        let milliseconds = setting.faultsEnd / SimClock.millisecond
+        func moment() -> SimTime { random.int(1_000...max(1_001, milliseconds - 5_000)) * SimClock.millisecond }
+        var faults: [Fault] = []
+        for _ in 0..<random.int(1...2) {
+            let taken = moment()
+            let later = random.int(500...30_000) * SimClock.millisecond
+            faults.append(Fault(at: taken, kind: .backup))
+            faults.append(Fault(at: taken + later, kind: .fallBack(breaksSessions: random.chance(0.5))))
+        }
+        for _ in 0..<random.int(1...2) {
+            faults.append(Fault(at: moment(), kind: .databaseRefuses(duration(&random))))
+        }
+        faults.append(Fault(at: moment(), kind: .factsRefused))
+        return faults
+    }
+
     /// What a rule is there for, and what chance brings together too rarely.
     static func focused(_ setting: Setting, on mutant: Mutant, seed: UInt64) -> [Fault] {
         var random = SimRandom(seed: seed, stream: 3)

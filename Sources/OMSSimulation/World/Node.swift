@@ -53,6 +53,10 @@ final class Node {
     var isStandby = false
     /// `Store.term`; 0: none.
     var term = 0
+    /// `Store.Term.mark`.
+    var mark = 0
+    /// Only for the mutant that hides what the database has lost.
+    var acknowledged: [SimDatabase.EpochKey: Int] = [:]
     var repliesFree: SimTime = 0
     var storeRetryAt: SimTime = 0
     /// Requests at the database that are not answered yet.

@@ -26,7 +26,7 @@ struct Setting {
 
     init(
         seed: UInt64, minutes: Double, standby: Bool = false, restores: Bool = false, retention: Bool = false,
-        cron: Bool = false, focus: Mutant? = nil
+        cron: Bool = false, database: Bool = false, focus: Mutant? = nil
     ) {
         self.seed = seed
         var random = SimRandom(seed: seed, stream: 1)
@@ -51,8 +51,9 @@ struct Setting {
         faults = Nemesis.plan(self, seed: seed)
         faults += Nemesis.immortals(self, seed: seed, always: focus == .giveUpUntold)
         if restores { faults += Nemesis.restores(self, seed: seed) }
+        if database { faults += Nemesis.database(self, seed: seed) }
         // A backup that is older than the retention is not promised anything (docs/operations.md).
-        if retention, !restores { self.retention = Self.retention(seed) }
+        if retention, !restores, !database { self.retention = Self.retention(seed) }
         if let focus { faults += Nemesis.focused(self, on: focus, seed: seed) }
     }
 

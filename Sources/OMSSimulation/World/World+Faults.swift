@@ -42,6 +42,17 @@ extension World {
             databaseState.term = backup.term
             databaseState.isRestored = true
             databaseState.lockHolder = nil
+        case .fallBack(let breaksSessions):
+            guard let backup = databaseState.backup else { return }
+            let refusesEnds = database.refusesEnds
+            database = backup.database
+            database.refusesEnds = refusesEnds
+            databaseState.term = backup.term
+            databaseState.isRestored = true
+            if breaksSessions { databaseState.lockHolder = nil }
+        case .databaseRefuses(let time):
+            databaseState.refusesUntil = max(databaseState.refusesUntil, now + time)
+        case .factsRefused: database.refusesEnds = true
         case .databaseStalls(let time):
             databaseState.stalledUntil = max(databaseState.stalledUntil, now + time)
         case .databaseFlaky(let time):
@@ -93,7 +104,9 @@ extension World {
             apply([setting.tenantDocument(tenant, suspended: false)])
         case .neverStops(let provider, _): providers[provider]?.neverStops = false
         case .drainFleet(let fleet, _): ask("fleet.undrain", ["fleet": .string(fleet.text)])
-        case .backup, .restore, .replace, .abort, .kill, .pause, .goodbye, .partition, .databaseDown, .databaseStalls,
+        case .backup, .restore, .fallBack, .databaseRefuses, .factsRefused, .replace, .abort, .kill, .pause, .goodbye,
+            .partition,
+            .databaseDown, .databaseStalls,
             .providerRestart,
             .ledgerFull,
             .ledgerSlow, .wallStep, .reparameterise, .respecify:
@@ -129,6 +142,7 @@ extension World {
         databaseState.flakiness = 0
         databaseState.downUntil = min(databaseState.downUntil, now)
         databaseState.stalledUntil = min(databaseState.stalledUntil, now)
+        databaseState.refusesUntil = min(databaseState.refusesUntil, now)
         broker.isUp = true
         for id in setting.providers.map(\.id) { providers[id]?.weather = .calm }
         for node in nodes {

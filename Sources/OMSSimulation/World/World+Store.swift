@@ -31,7 +31,7 @@ extension World {
             // The connection dies under it: carried out or not, nobody can say.
             if isDone {
                 if case .load = request { databaseState.term += 1 }
-                carryOut(request)
+                if databaseState.refusesUntil <= now || request.onlyReads { carryOut(request) }
             }
             databaseState.lockHolder = nil
             node.storeRetryAt = now + storage.int(50...500) * SimClock.millisecond
@@ -43,16 +43,46 @@ extension World {
         {
             return replied(node, ticket, request, .committed(journal.firstSeq + journal.entries.count - 1))
         }
+        if databaseState.refusesUntil > now, !request.onlyReads {
+            return replied(node, ticket, request, refused(request))
+        }
         if case .load = request {
             databaseState.term += 1
             node.term = databaseState.term
         }
-        replied(node, ticket, request, carryOut(request))
+        let reply = carryOut(request)
+        node.mark = database.mark
+        replied(node, ticket, request, hiding(reply, to: request, node))
+    }
+
+    private func refused(_ request: StoreRequest) -> StoreReply {
+        if options.mutants.contains(.outageSetAside), case .commit(let tenant, let journal) = request {
+            let last = journal.firstSeq + journal.entries.count - 1
+            guard let row = database.epochs[tenant]?.lastIndex(where: { $0.epoch == journal.epoch && $0.ended == nil }),
+                database.epochs[tenant]?[row].ackSeq == journal.firstSeq - 1
+            else { return .committed(0) }
+            database.epochs[tenant]?[row].ackSeq = last
+            return .committed(last)
+        }
+        return .failed(
+            Problem(.databaseRefuses, "the database refused: 42703", status: 503, retryable: true))
+    }
+
+    /// The mutant that takes the larger of what it remembers and what it is told.
+    private func hiding(_ reply: StoreReply, to request: StoreRequest, _ node: Node) -> StoreReply {
+        guard options.mutants.contains(.lossHidden), case .commit(let tenant, let journal) = request,
+            case .committed(let seq) = reply
+        else { return reply }
+        let key = SimDatabase.EpochKey(tenant: tenant, epoch: journal.epoch)
+        let most = max(seq, node.acknowledged[key] ?? 0)
+        node.acknowledged[key] = most
+        return .committed(most)
     }
 
     @discardableResult
     private func carryOut(_ request: StoreRequest) -> StoreReply {
         database.now = SimClock.wall(now, offset: 0)
+        if !request.onlyReads { database.mark += 1 }
         let reply = database.transact(request)
         let changes = database.changes
         database.changes = []
@@ -68,8 +98,12 @@ extension World {
         if let refusal = refusal(node) { return refusal }
         // Another one was active since it read everything, or may have been.
         if case .load = request { return nil }
-        if node.term == databaseState.term || options.mutants.contains(.termIgnored) { return nil }
-        return options.mutants.contains(.lockIgnored) ? nil : Self.standby
+        if options.mutants.contains(.termIgnored) || options.mutants.contains(.lockIgnored) { return nil }
+        // And all must be there that it knows to be committed.
+        let isWhole = node.term == databaseState.term && database.mark >= node.mark
+        if isWhole || (options.mutants.contains(.lossHidden) && node.term >= databaseState.term) { return nil }
+        if node.term < databaseState.term { return Self.standby }
+        return Problem(.databaseBehind, "the database is behind", status: 503, retryable: true)
     }
 
     private func refusal(_ node: Node) -> Problem? {
@@ -122,6 +156,14 @@ extension World {
 }
 
 extension StoreRequest {
+    /// What the store answers without a change, and so without a mark.
+    var onlyReads: Bool {
+        switch self {
+        case .prove, .openJobs, .audit, .resume, .rolloutFigures, .query: true
+        default: false
+        }
+    }
+
     /// For traces.
     var summary: String {
         switch self {
@@ -154,6 +196,7 @@ extension StoreRequest {
         case .endGiveUp(let wish, let refused, _): "given up \(wish.job) \(refused ?? "")"
         case .signOfLife(let sign, _): "sign of life of \(sign.job), \(sign.state.rawValue)"
         case .saveVerification, .query: "query"
+        case .settleQuarantined(let id, _, _): "settle quarantine \(id)"
         }
     }
 }
@@ -188,6 +231,8 @@ extension StoreReply {
         case .recovered(let found): "recovered \(found.values.reduce(0, +))"
         case .committed(let seq): "committed \(seq)"
         case .givenUp(let row, let isNew): "\(isNew ? "gives up" : "gave up") \(row.wish.job)"
+        case .committedInPart(let seq, let kept): "committed \(seq), \(kept.count) set aside"
+        case .settledQuarantined: "settled"
         case .observed: "observed"
         case .pruned(let pruned): "pruned \(pruned.counts[.runs] ?? 0) runs, \(pruned.counts[.jobs] ?? 0) jobs"
         case .rollout(let rollout, _): "rollout \(rollout.phase.rawValue)"

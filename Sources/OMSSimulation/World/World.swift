@@ -45,6 +45,7 @@ final class World {
         var term = 0
         var backup: Backup?
         var isRestored = false
+        var refusesUntil: SimTime = 0
     }
 
     struct Backup {

@@ -12,7 +12,7 @@ enum Migrator {
         migration0001Core, migration0002Report, migration0003Catalogs, migration0004Operations, migration0005Why,
         migration0006Rollouts,
         migration0010Schedules, migration0011Revisions, migration0012Terms,
-        migration0013Retention, migration0020Places,
+        migration0013Retention, migration0014Refusals, migration0020Places,
     ]
 
     /// Chosen at random once; the same key in every release, so that two registries never migrate at the same time.
