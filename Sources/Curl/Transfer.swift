@@ -17,6 +17,8 @@ final class Transfer {
     private var body: [UInt8] = []
     private var isTooLarge = false
     private var isRefusedByPolicy = false
+    /// An address was tried: whatever the policy said of others, it is not the reason.
+    private var isTried = false
 
     init(
         _ request: HTTPRequest, number: UInt64, easy: UnsafeMutableRawPointer, policy: AddressPolicy,
@@ -174,6 +176,7 @@ final class Transfer {
             isRefusedByPolicy = true
             return -1  // CURL_SOCKET_BAD
         }
+        isTried = true
         return socket(
             address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
     }
@@ -186,10 +189,16 @@ final class Transfer {
 
     func outcome(_ code: CURLcode) -> HTTPOutcome {
         if code == CURLE_OK {
+            let status = oms_curl_get_long(easy, CURLINFO_RESPONSE_CODE)
+            // Once a connection that died while it was idle was no error for libcurl (curl #2801).
+            guard status >= 200 else {
+                let message = "the connection ended without an answer (status \(status))"
+                return .failed(.init(phase: .maybeSent, kind: .malformed, message: message, curlCode: 0))
+            }
             readRetryAfter()
             return .answered(
                 HTTPResponse(
-                    status: oms_curl_get_long(easy, CURLINFO_RESPONSE_CODE), headers: headers, body: body,
+                    status: status, headers: headers, body: body,
                     timings: HTTPTimings(
                         connected: Int64(oms_curl_get_offset(easy, CURLINFO_CONNECT_TIME_T)),
                         firstByte: Int64(oms_curl_get_offset(easy, CURLINFO_STARTTRANSFER_TIME_T)),
@@ -215,7 +224,7 @@ final class Transfer {
     private func kind(of code: CURLcode) -> HTTPFailure.Kind {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: .resolve
-        case CURLE_COULDNT_CONNECT: isRefusedByPolicy ? .policy : .connect
+        case CURLE_COULDNT_CONNECT: isRefusedByPolicy && !isTried ? .policy : .connect
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
             .tls
         case CURLE_OPERATION_TIMEDOUT: .timeout

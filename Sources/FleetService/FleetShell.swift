@@ -28,7 +28,7 @@ package actor FleetShell {
         self.box = box
         if box != nil || crashOn != nil {
             self.core.onHandling = { tenant in
-                box?.handle(tenant)
+                box?.handle(tenant.text)
                 if let crashOn, tenant == crashOn { kill(getpid(), SIGKILL) }
             }
         }

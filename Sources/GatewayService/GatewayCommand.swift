@@ -4,6 +4,7 @@ import Logging
 package import OMSBus
 import OMSCore
 import OMSModel
+import OMSProtocol
 import OMSRuntime
 
 /// `sp-gateway`: the one door to the Service Providers.
@@ -28,23 +29,27 @@ package struct GatewayCommand: AsyncParsableCommand {
     package var ledgerDir: String
     @Option(help: .hidden)
     package var crashPoint: String?
+    @Option(help: .hidden)
+    package var crashOn: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     package var logLevel = "info"
 
     package init() {}
 
-    /// Connections are no shared resource that one slow provider could use up: a provider gets at most 16, and the
-    /// total is beyond what the providers of one gateway need.
+    /// Connections are no shared resource that one slow provider could use up: the core has at most 16 calls to a provider
+    /// under way (`GatewayTiming.maxCallsPerProvider`), so none waits for a connection while its time runs, and the total is
+    /// beyond what the providers of one gateway need. Several providers may be behind one host name.
     static var poolLimits: HTTPPoolConfiguration {
         var limits = HTTPPoolConfiguration()
-        limits.maxConnectionsPerHost = 16
+        limits.maxConnectionsPerHost = 64 * GatewayTiming.maxCallsPerProvider
         limits.maxConnections = 4_096
         return limits
     }
 
     package func run() async throws {
         do {
-            ProcessSetup.prepare()  // before the first file is written
+            ProcessSetup.prepare()
+            ProcessSetup.keepFilesPrivate()  // before the first file is written
             guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
             let level = try logLevel.logLevel()
             let blocks = try allowPrivate.map { text in
@@ -54,7 +59,9 @@ package struct GatewayCommand: AsyncParsableCommand {
                 return block
             }
             let crash = try crashPoint.map { try CrashPoint($0) }
-            let (ledger, contents) = try Ledger.open(folder: ledgerDir)
+            let opened = try Ledger.open(folder: ledgerDir) { try BlackBox.open(folder: $0, slots: 2) }
+            let (ledger, contents, box) = (opened.ledger, opened.contents, opened.box)
+            let crashOn = crashOn.flatMap { ProviderID($0) }
             let ledgerDir = ledgerDir
             let (bus, credentials) = (bus, CredentialStore(directory: credentialsDir))
             try await ServiceHost.run("sp-gateway", logLevel: level) { loop, logger in
@@ -68,8 +75,15 @@ package struct GatewayCommand: AsyncParsableCommand {
                 limits.addressPolicy = AddressPolicy(allowedPrivate: blocks, requiresTLSOutside: true)
                 let pool = HTTPPool(limits)
                 let shell = GatewayShell(
-                    loop: loop, core: core, pool: pool, credentials: credentials, ledger: ledger,
-                    crashPoint: crash, logger: logger)
+                    loop: loop, core: core, pool: pool, credentials: credentials, ledger: ledger, box: box,
+                    crashPoint: crash, crashOn: crashOn, logger: logger)
+                for suspect in contents.suspects {
+                    logger.error(
+                        "an earlier process died while it read this provider's answers",
+                        metadata: [
+                            LoggingKeys.provider: "\(suspect.provider)", LoggingKeys.count: "\(suspect.deaths)",
+                        ])
+                }
                 if !contents.open.isEmpty {
                     logger.notice(
                         "jobs of an earlier process are looked after",

@@ -24,9 +24,12 @@ package actor GatewayShell {
     /// Effects that wait, in order, for what must be on disk before them.
     private var held: [Batch] = []
     private var firstHeld = 0
-    private let reader = AnswerReader()
+    private let desk: AnswerDesk
+    /// Names the provider whose answer is being handled, if this process should die of it.
+    private let box: BlackBox?
     private var bus: Bus?
     private var timer = WakeTimer()
+    private var linesOfAhead = OncePerMinute<TenantID>()
     /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
     private let observer: (@Sendable (Gateway.Effect) -> Void)?
 
@@ -42,8 +45,11 @@ package actor GatewayShell {
     /// - Parameter ledger: nil only where nothing has to survive, as in tests of the answers.
     init(
         loop: EventLoop, core: Gateway, pool: HTTPPool, credentials: CredentialStore, ledger: Ledger?,
-        crashPoint: CrashPoint? = nil, logger: Logger, observer: (@Sendable (Gateway.Effect) -> Void)? = nil
+        box: BlackBox? = nil, crashPoint: CrashPoint? = nil, crashOn: ProviderID? = nil, logger: Logger,
+        observer: (@Sendable (Gateway.Effect) -> Void)? = nil
     ) {
+        self.box = box
+        desk = AnswerDesk(box: box, crashOn: crashOn)
         self.ledger = ledger
         self.crashPoint = crashPoint
         self.observer = observer
@@ -52,6 +58,9 @@ package actor GatewayShell {
         self.pool = pool
         self.credentials = credentials
         self.logger = logger
+        guard let box else { return }
+        self.core.onHandling = { provider, version in box.handle(PoisonNote(provider, version).text) }
+        loop.post { box.markTraps(slot: 0) }
     }
 
     func start(_ options: BusOptions) throws {
@@ -74,6 +83,7 @@ package actor GatewayShell {
         await bus?.close(farewell: Message(.gatewayPresence(core.id), .presence(core.presence(.offline))))
         bus = nil
         pool.shutdown()
+        desk.shutdown()
         ledger?.shutdown()
     }
 
@@ -90,6 +100,7 @@ package actor GatewayShell {
     }
 
     private func perform(_ effects: [Gateway.Effect]) {
+        box?.clear()
         record(effects)
         timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
             self?.assumeIsolated { shell in
@@ -196,13 +207,16 @@ package actor GatewayShell {
         let isSubmit = if case .submit = call.kind { true } else { false }
         if isSubmit { crashPoint?.pass(.beforeSend) }
         let began = MonotonicClock.milliseconds
-        let loop = loop
+        let (loop, desk) = (loop, desk)
+        let secret = RequestBuilder.secret(in: request)
         pool.start(request) { [weak self] outcome in
             let latency = Int(MonotonicClock.milliseconds - began)
-            loop.post { [weak self] in
-                self?.assumeIsolated { shell in
-                    if isSubmit { shell.crashPoint?.pass(.beforeOutcome) }
-                    shell.answered(call, latency, RequestBuilder.answer(outcome, to: call, reader: shell.reader))
+            desk.read(outcome, to: call, secret: secret) { [weak self] answer, cost in
+                loop.post { [weak self] in
+                    self?.assumeIsolated { shell in
+                        if isSubmit { shell.crashPoint?.pass(.beforeOutcome) }
+                        shell.answered(call, latency, cost: cost, answer)
+                    }
                 }
             }
         }
@@ -214,7 +228,7 @@ package actor GatewayShell {
 
     private func passAfterSend() { crashPoint?.pass(.afterSend) }
 
-    private func answered(_ call: ProviderCall, _ latency: Int, _ answer: ProviderAnswer) {
+    private func answered(_ call: ProviderCall, _ latency: Int, cost: Int64 = 0, _ answer: ProviderAnswer) {
         logger.debug(
             "provider answered",
             metadata: [LoggingKeys.provider: "\(call.provider)", LoggingKeys.durationMilliseconds: "\(latency)"])
@@ -222,7 +236,8 @@ package actor GatewayShell {
         let id = call.id
         loop.post { [weak self] in
             self?.assumeIsolated { shell in
-                shell.perform(shell.core.receive(.answer(call: id, latency: latency, answer), at: ServiceHost.now))
+                shell.perform(
+                    shell.core.receive(.answer(call: id, latency: latency, cost: cost, answer), at: ServiceHost.now))
             }
         }
     }
@@ -240,7 +255,7 @@ package actor GatewayShell {
             ]
             switch status {
             case .pass, .unknown: logger.notice("provider health changed", metadata: metadata)
-            case .warn, .fail, .unreachable: logger.warning("provider health changed", metadata: metadata)
+            case .warn, .fail, .unreachable, .quarantined: logger.warning("provider health changed", metadata: metadata)
             }
         case .illegal(let provider, let job, let what):
             logger.warning(
@@ -255,6 +270,18 @@ package actor GatewayShell {
                     LoggingKeys.tenant: "\(tenant)", LoggingKeys.job: "\(job)", LoggingKeys.epoch: "\(epoch)",
                     LoggingKeys.limit: "\(fence)",
                 ])
+        case .ahead(let tenant, let job, let epoch, let fence):
+            guard let count = linesOfAhead.pass(tenant, at: MonotonicClock.milliseconds) else { return }
+            logger.warning(
+                "command of an epoch that the registry has not announced; left to be repeated",
+                metadata: [
+                    LoggingKeys.tenant: "\(tenant)", LoggingKeys.job: "\(job)", LoggingKeys.epoch: "\(epoch)",
+                    LoggingKeys.limit: "\(fence)", LoggingKeys.count: "\(count)",
+                ])
+        case .quarantined(let provider, let deaths):
+            logger.error(
+                "provider quarantined: this gateway died while it read its answers; change the provider's document to release it",
+                metadata: [LoggingKeys.provider: "\(provider)", LoggingKeys.count: "\(deaths)"])
         case .unknown(let provider, let job, let problem):
             logger.warning(
                 "outcome unknown, asking the provider",

@@ -23,8 +23,20 @@ actor Ledger {
     /// Opens the folder. Not on the cooperative pool's hot path: once, at start.
     /// - Throws: `OptionError` with the remedy when the folder is unusable or another gateway holds it.
     static func open(folder: String) throws -> (Ledger, LedgerContents) {
+        let opened = try open(folder: folder) { _ in nil }
+        return (opened.ledger, opened.contents)
+    }
+
+    /// - Parameter look: opens the black box in the folder, when the folder belongs to this process: it says of which
+    ///   providers' answers the process before died.
+    static func open(
+        folder: String, look: (String) throws -> (box: BlackBox, notes: [BlackBox.Note])?
+    ) throws -> (ledger: Ledger, contents: LedgerContents, box: BlackBox?) {
         let lock = try FolderLock(folder: folder, option: "--ledger-dir")
+        let found = try look(folder)
         let database = try SQLiteDatabase(path: "\(folder)/ledger.sqlite", durable: true)
+        // One of an earlier release may be there for everybody to read.
+        for suffix in ["", "-wal", "-shm"] { chmod("\(folder)/ledger.sqlite\(suffix)", 0o600) }
         try database.execute(
             """
             CREATE TABLE IF NOT EXISTS fence (tenant TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
@@ -36,7 +48,11 @@ actor Ledger {
             CREATE TABLE IF NOT EXISTS given_up (
               job TEXT PRIMARY KEY, tenant TEXT NOT NULL, provider TEXT NOT NULL, given_up_by TEXT NOT NULL,
               evidence TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+            CREATE TABLE IF NOT EXISTS suspect (
+              provider TEXT PRIMARY KEY, version INTEGER NOT NULL, deaths INTEGER NOT NULL, died_at INTEGER NOT NULL)
+              WITHOUT ROWID;
             """)
+        try note(found?.notes ?? [], database)
         // A ledger of the first release has no times.
         if try database.query("SELECT 1 FROM pragma_table_info('job') WHERE name = 'ended_at'", [], { _ in 1 }).isEmpty
         {
@@ -45,8 +61,27 @@ actor Ledger {
         try database.execute("CREATE INDEX IF NOT EXISTS job_ended ON job (ended_at) WHERE ended IS NOT NULL")
         try purge(database)
         let contents = try read(database)
-        return (Ledger(database: database, lock: lock), contents)
+        return (Ledger(database: database, lock: lock), contents, found?.box)
     }
+
+    /// Who was killed from outside died of no answer.
+    private static func note(_ notes: [BlackBox.Note], _ database: SQLiteDatabase) throws {
+        for note in notes where note.isTrapped {
+            guard let poison = PoisonNote(note.text) else { continue }
+            _ = try database.run(
+                """
+                INSERT INTO suspect VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET
+                  deaths = CASE WHEN version = excluded.version THEN min(deaths + 1, 1000) ELSE 1 END,
+                  version = excluded.version, died_at = excluded.died_at
+                """, [.text(poison.provider.text), .int(Int64(poison.version)), .int(WallClock.milliseconds)])
+        }
+        // One death long ago was an accident.
+        _ = try database.run(
+            "DELETE FROM suspect WHERE deaths < ? AND died_at < ?",
+            [.int(Int64(SuspectProvider.limit)), .int(WallClock.milliseconds - suspicionMilliseconds)])
+    }
+
+    private static let suspicionMilliseconds: Int64 = 86_400_000
 
     private init(database: sending SQLiteDatabase, lock: FolderLock) {
         self.database = database
@@ -72,6 +107,13 @@ actor Ledger {
         }
         contents.ended = try readEnded(database)
         contents.givenUp = try readGivenUp(database)
+        contents.suspects = try database.query("SELECT provider, version, deaths FROM suspect", []) {
+            ($0.text(0), $0.int(1), $0.int(2))
+        }.compactMap { row in
+            row.0.flatMap { ProviderID($0) }.map {
+                SuspectProvider(provider: $0, version: Int(row.1), deaths: Int(row.2))
+            }
+        }
         return contents
     }
 
@@ -200,6 +242,8 @@ actor Ledger {
             _ = try database.run(
                 "UPDATE job SET ended = ?, ended_at = ? WHERE id = ? AND ended IS NULL",
                 [.text(JobState.lost.rawValue), now, .text("\(job.job)")])
+        case .forgiven(let provider):
+            _ = try database.run("DELETE FROM suspect WHERE provider = ?", [.text(provider.text)])
         case .ended(let id, let state):
             _ = try database.run(
                 "UPDATE job SET ended = ?, ended_at = ? WHERE id = ?",

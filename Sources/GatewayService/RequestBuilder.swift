@@ -13,7 +13,7 @@ enum RequestBuilder {
     ) throws -> HTTPRequest {
         var headers = [("Accept", "application/json, application/problem+json"), ("OMS-SP-Version", "1")]
         if let credential = call.credential {
-            headers.append(("Authorization", "Bearer \(try credentials.secret(credential))"))
+            headers.append(("Authorization", bearer + (try credentials.secret(credential))))
         }
         if let tenant = call.tenant { headers.append(("OMS-Tenant", tenant.text)) }
         if let epoch = call.epoch { headers.append(("OMS-Epoch", "\(epoch)")) }
@@ -51,21 +51,32 @@ enum RequestBuilder {
         return request
     }
 
+    private static let bearer = "Bearer "
+
+    /// The credential that a request shows.
+    static func secret(in request: HTTPRequest) -> String? {
+        request.headers.first { $0.name == "Authorization" }.map { String($0.value.dropFirst(bearer.count)) }
+    }
+
+    private static let hexDigits = Array("0123456789ABCDEF".utf8)
+
     /// RFC 3986 unreserved characters stay.
-    private static func percentEncoded(_ text: String) -> String {
-        var result = ""
+    static func percentEncoded(_ text: String) -> String {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.utf8.count)
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
                 UInt8(ascii: "~"):
-                result.unicodeScalars.append(Unicode.Scalar(byte))
+                result.append(byte)
             default:
-                let digits = Array("0123456789ABCDEF")
-                result += "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
+                result.append(UInt8(ascii: "%"))
+                result.append(hexDigits[Int(byte >> 4)])
+                result.append(hexDigits[Int(byte & 15)])
             }
         }
-        return result
+        return String(decoding: result, as: UTF8.self)
     }
 
     static func answer(_ outcome: HTTPOutcome, to call: ProviderCall, reader: AnswerReader) -> ProviderAnswer {

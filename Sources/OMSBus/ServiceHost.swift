@@ -15,6 +15,7 @@ package enum ServiceHost {
         _ body: @escaping @Sendable (EventLoop, Logger) async throws -> @Sendable () async -> Void
     ) async throws {
         ProcessSetup.prepare()
+        ProcessSetup.keepFilesPrivate()
         Logs.bootstrap(service: name, level: logLevel)
         let logger = Logger(label: name)
         let loop = EventLoop(name: name)

@@ -11,6 +11,10 @@ package enum ProcessSetup {
         signal(SIGXFSZ, SIG_IGN)
         oms_limit_malloc_arenas()
     }
+
+    /// For the services: what they write (ledger, incarnation) holds parameters of jobs, and is nobody else's. Not for tools,
+    /// whose files others are to read.
+    package static func keepFilesPrivate() { umask(0o077) }
 }
 
 /// Reports SIGTERM and SIGINT on the loop's thread, as ordinary events.

@@ -48,7 +48,7 @@ struct LieCase: Sendable, CustomTestStringConvertible {
             lies: [], rules: [FaultRule([.list, .job], .tinyChunks)], ends: [.succeeded], name: "chunks of one byte"),
         .init(
             lies: [], rules: [FaultRule([.services], .deepJSON(depth: 200_000))], ends: [.succeeded],
-            health: "nested deeper", name: "a deep catalogue"),
+            health: "must be an object", name: "a deep catalogue"),
         .init(
             lies: [], rules: [FaultRule([.list, .job], .answer(429, headers: ["Retry-After": "1"]), times: 2)],
             ends: [.succeeded], name: "429 to questions"),

@@ -89,7 +89,7 @@ struct TornLedgerTests {
             case .fence(_, let epoch): state.fence = epoch
             case .ended(let id, _): state.open.remove(id)
             case .givenUp(let job): state.open.remove(job.job)
-            case .begun, .acknowledged: break
+            case .begun, .acknowledged, .forgiven: break
             }
         }
         return state

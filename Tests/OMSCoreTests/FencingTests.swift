@@ -118,6 +118,35 @@ struct FencingTests {
         #expect(bench.calls.isEmpty, "nothing until it is attached again")
     }
 
+    @Test(
+        "a command raises no fence: of an epoch that the registry has not announced it is left, and carried out after that",
+        arguments: [2, 3, Int.max])
+    func forgedEpoch(epoch: Int) throws {
+        var bench = GatewayBench()
+        bench.command(.submit, jobID(1))
+        bench.answer(try bench.taken(), 201, .job(bench.job(jobID(1), .running)))
+        bench.command(.submit, jobID(2), epoch: epoch, isAnnounced: false)
+        bench.command(.stop, jobID(1), epoch: epoch, isAnnounced: false)
+        bench.pass(5_000)
+        #expect(bench.isQuiet && bench.events.last?.job == jobID(1))
+        #expect(bench.gateway.fences == ["men": 1] && bench.gateway.begun == ["men": 1])
+        #expect(!bench.records.contains { if case .fence(_, let raised) = $0 { raised > 1 } else { false } })
+        bench.command(.submit, jobID(3))
+        bench.answer(try bench.taken(), 201, .job(bench.job(jobID(3), .running)))
+        // What was no forgery is repeated, and heard as soon as the registry has spoken.
+        bench.announce(epoch)
+        bench.command(.submit, jobID(2), epoch: epoch)
+        #expect(try bench.taken().epoch == epoch)
+    }
+
+    @Test("of a tenant that the registry has not announced nothing is carried out")
+    func unannounced() {
+        var bench = GatewayBench()
+        bench.command(.submit, id, tenant: "women", isAnnounced: false)
+        bench.pass(2_000)
+        #expect(bench.isQuiet && bench.events.isEmpty && bench.gateway.fences.isEmpty)
+    }
+
     @Test("a new process refuses what its predecessor's ledger says is over")
     func ledger() {
         var bench = GatewayBench(ledger: LedgerContents(fences: ["men": 4]))

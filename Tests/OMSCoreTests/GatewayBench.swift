@@ -13,6 +13,10 @@ struct GatewayBench {
     var records: [LedgerEntry] = []
     var acks: [GatewayAck] = []
     var now: Int64 = 0
+    /// What regular questions are answered with.
+    var status = GatewayBench.status()
+    /// As the registry announced them: a Work Manager does not begin before.
+    var announced: [TenantID: Int] = [:]
 
     init(maxRunning: Int = 8, ledger: LedgerContents = LedgerContents()) {
         gateway = Gateway(id: "g1", boot: 5, release: "t", seed: 1, ledger: ledger, at: at(0))
@@ -57,11 +61,22 @@ struct GatewayBench {
         }
     }
 
+    mutating func announce(_ epoch: Int, of tenant: TenantID = "men") {
+        guard epoch > announced[tenant] ?? 0 else { return }
+        announced[tenant] = epoch
+        feed(
+            .received(
+                Message(
+                    .wmEpoch(tenant), .wmEpoch(WMEpoch(epoch: epoch, fleet: "f", generation: 1, since: at(0).wall)))))
+    }
+
+    /// - Parameter isAnnounced: false: nobody but the sender knows of its epoch.
     mutating func command(
         _ command: JobCommand.Command, _ job: JobID, tenant: TenantID = "men", epoch: Int = 1,
         deadline: Int64 = 600_000,
-        labels: [String: String] = ["run_id": "r"]
+        labels: [String: String] = ["run_id": "r"], isAnnounced: Bool = true
     ) {
+        if isAnnounced { announce(epoch, of: tenant) }
         let request = JobRequest(
             id: job, service: "harvest", tenant: tenant, config: ServiceConfig(), deadline: at(deadline).wall,
             labels: labels)
@@ -86,10 +101,12 @@ struct GatewayBench {
                         GatewayControl(id: "k", command: command, seals: seals, sweep: sweep, giveUps: giveUps)))))
     }
 
-    mutating func answer(_ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil) {
+    mutating func answer(
+        _ call: ProviderCall, _ status: Int, _ body: ProviderAnswer.Body, retryAfter: Int? = nil, cost: Int64 = 0
+    ) {
         feed(
             .answer(
-                call: call.id, latency: 1,
+                call: call.id, latency: 1, cost: cost,
                 .answered(status: status, retryAfterSeconds: retryAfter, etag: nil, body: body)))
     }
 
@@ -110,7 +127,7 @@ struct GatewayBench {
     mutating func answerRegular() {
         for call in calls {
             switch call.kind {
-            case .status: answer(call, 200, .status(Self.status()))
+            case .status: answer(call, 200, .status(status))
             case .services: answer(call, 304, .empty)
             case .sweep:
                 answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))

@@ -203,6 +203,7 @@ struct GiveUpGatewayTests {
         var contents = LedgerContents()
         contents.givenUp = [.init(job: wish, age: 1_000)]
         var bench = GatewayBench(ledger: contents)
+        bench.announce(1)
         bench.stop(jobID(1))
         #expect(bench.events.map(\.state) == [.lost])
         #expect(bench.events.last?.error?.detail?.contains("it burnt") == true)

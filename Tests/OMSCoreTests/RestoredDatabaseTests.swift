@@ -33,6 +33,34 @@ struct RestoredDatabaseTests {
         #expect(bench.controls().map(\.epoch) == [5])
     }
 
+    @Test(
+        "an epoch that cannot be is not believed and does not use up the numbers; an operator is told, once",
+        arguments: [10_002, Int.max, Int.max - 1])
+    func implausible(epoch: Int) {
+        var bench = RegistryBench.active()
+        for _ in 0..<3 {
+            bench.feed(status(epoch: epoch, ackSeq: 0))
+            bench.pass(1_000)
+        }
+        bench.begun = ["men": epoch]
+        bench.presence(.gatewayPresence("g1"), boot: 2)
+        bench.pass(5_000)
+        #expect(opened(bench) == [1] && bench.registry.tenants["men"]?.floor == 0)
+        let told = bench.sent.compactMap { if case .event(let event) = $0.payload { event } else { nil } }
+            .filter { $0.kind == "epoch.implausible" }
+        #expect(told.count == 1 && told.first?.text.contains("\(epoch)") == true)
+    }
+
+    @Test("the least number there is, as the epoch of a seal, ends nothing")
+    func leastEpoch() {
+        var bench = RegistryBench.active()
+        let ack = GatewayAck(
+            id: "x", command: .seal, boot: 1, sealed: [Seal(tenant: "men", epoch: .min, begun: .min)])
+        bench.feed(.received(Message(.gatewayAck("g1"), .gatewayAck(ack))))
+        bench.pass(5_000)
+        #expect(opened(bench) == [1])
+    }
+
     @Test("the first epoch of a new tenant is the first, after a seal")
     func newTenant() {
         var bench = RegistryBench()
@@ -214,7 +242,7 @@ struct RestoredGatewayTests {
         var bench = GatewayBench(ledger: LedgerContents(fences: ["men": 2], begun: ["men": 1]))
         bench.control(.seal, seals: [Seal(tenant: "men", epoch: 2)])
         #expect(bench.acks.last?.sealed == [Seal(tenant: "men", epoch: 2, begun: 1)])
-        bench.command(.submit, jobID(1), epoch: 2, labels: Self.labels)
+        bench.command(.submit, jobID(1), epoch: 2, labels: Self.labels, isAnnounced: false)
         bench.answer(try bench.taken(), 201, .job(bench.job(jobID(1), .running, runID: "\(Self.run)")))
         bench.control(.seal, seals: [Seal(tenant: "men", epoch: 1)])
         #expect(bench.acks.last?.sealed == [Seal(tenant: "men", epoch: 2, begun: 2)])

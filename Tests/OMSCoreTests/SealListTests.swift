@@ -107,6 +107,7 @@ struct SealListTests {
     func moved() {
         for moved in [true, false] {
             var bench = GatewayBench()
+            bench.announce(1)
             bench.feed(GatewayBench.attach("beta", moved: moved ? true : nil))
             bench.feed(
                 .received(

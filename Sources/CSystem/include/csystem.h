@@ -16,6 +16,13 @@ void oms_limit_malloc_arenas(void);
 /// Names the calling thread, as shown by `top -H` and debuggers; at most 15 bytes.
 void oms_name_thread(const char *name);
 
+/// Of the calling thread: a trap or an abort (SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT) writes its number to
+/// `mark` before the process dies of it as usual. 0, or -1 and errno.
+int oms_mark_traps(volatile unsigned char *mark);
+
+/// Dies as a Swift program does of an overflow. For tests.
+void oms_trap(void);
+
 /// A program to start. All pointers are the caller's and only read during the call.
 struct oms_spawn_request {
     const char *path;

@@ -17,6 +17,9 @@ struct Door: Sendable {
     /// A broken rule that did not keep the provider from answering, shown for a while after it was last seen.
     var warning: Problem?
     var warningEnds: Int64 = 0
+    /// The last time that it refused for now, or answered like a broken server, shown for as long.
+    var trouble: Problem?
+    var troubleEnds: Int64 = 0
     /// What was wrong with the last answer to /status: other answers, however good, do not heal that.
     var statusFault: Problem?
     var report: ProviderStatus?
@@ -36,6 +39,33 @@ struct Door: Sendable {
     var nextBatch: Int64 = 0
     var failedSweeps = 0
 
+    /// How far the provider's clock is ahead of ours, in milliseconds, by its last status.
+    private var clockAhead: Int64 = 0
+
+    /// Calls with a lower number were made before the provider was detached and came back.
+    let firstCall: Int
+    /// Calls under way about jobs, and how many of them are submits.
+    var jobCalls = 0
+    var submits = 0
+    /// Jobs whose question or stop waits for one of these to end.
+    var line = CallLine()
+    /// The provider is not asked before then: its answers cost too much (monotonic).
+    var askFrom: Int64 = 0
+    var reading = ReadingBudget()
+    /// New contents of the catalogue; pages of the sweep; questions about all jobs after a restart.
+    var catalogs = Allowance(burst: 4, intervalMilliseconds: Door.catalogMilliseconds)
+    var pages = Allowance(burst: 60, intervalMilliseconds: 200)
+    var restarts = Allowance(burst: 3, intervalMilliseconds: 60_000)
+    /// This gateway died of its answers: it is not called at all.
+    var isQuarantined = false
+
+    /// One each 72 minutes, 20 a day.
+    static let catalogMilliseconds: Int64 = 4_320_000
+    /// So many calls at once; no more than the connection pool carries, so that none waits there while its time runs.
+    /// Status, catalogue, sweep and batch have places of their own, and submits never take all of the others.
+    static let maxJobCalls = GatewayTiming.maxCallsPerProvider - 4
+    static let maxSubmits = maxJobCalls - 2
+
     /// Retries that the provider may still be burdened with: each first submit earns a fifth of one, so that an outage
     /// makes no storm.
     private var retryBudget = Door.maxRetryBudget
@@ -50,6 +80,8 @@ struct Door: Sendable {
 
     /// Nothing is submitted before then: the provider asked for quiet.
     var throttledUntil: Int64 = 0
+    /// How often it has done so since it last accepted something.
+    private(set) var throttles = 0
     /// Jobs in flight now allowed; halves when the provider is full, grows back with successes.
     var limit: Int
 
@@ -68,17 +100,19 @@ struct Door: Sendable {
     static let openAfterFailures = 5
     let timing: GatewayTiming
 
-    init(provider: ProviderID, spec: ProviderSpec, version: Int, timing: GatewayTiming) {
+    init(provider: ProviderID, spec: ProviderSpec, version: Int, timing: GatewayTiming, firstCall: Int = 0) {
+        self.firstCall = firstCall
         self.timing = timing
         self.provider = provider
         self.spec = spec
         self.version = version
-        limit = spec.maxRunning ?? Self.defaultMaxRunning
+        limit = Self.defaultMaxRunning
+        limit = maxRunning
     }
 
     static let defaultMaxRunning = 8
-    var maxRunning: Int { spec.maxRunning ?? Self.defaultMaxRunning }
-    var pollMilliseconds: Int64 { Int64(max(1, spec.pollSeconds ?? 1)) * 1000 }
+    var maxRunning: Int { max(1, spec.maxRunning ?? Self.defaultMaxRunning) }
+    var pollMilliseconds: Int64 { max(1_000, Span.seconds(spec.pollSeconds ?? 1)) }
 
     /// Another gateway may have sent this job already: its tick was due before the provider came here, as far as clocks can
     /// tell. At its deadline the provider is asked before anybody calls it expired.
@@ -111,8 +145,20 @@ struct Door: Sendable {
         return job
     }
 
+    /// A call has come back.
+    mutating func ended(_ call: ProviderCall) {
+        guard call.id >= firstCall else { return }
+        switch call.kind {
+        case .submit:
+            jobCalls -= 1
+            submits -= 1
+        case .job, .stop: jobCalls -= 1
+        case .services, .status, .sweep, .batch: break
+        }
+    }
+
     func maySubmit(at now: Moment) -> Bool {
-        circuit == .closed && now.monotonic >= submitFrom && mayFill
+        hasRoom && now.monotonic >= submitFrom
     }
 
     /// There is a place, and somebody who may take it.
@@ -120,8 +166,13 @@ struct Door: Sendable {
         waitingCount > 0 && taken < limit && (barred.isEmpty || turns.contains { !barred.contains($0) })
     }
 
+    /// A job waits, and nothing but time keeps it from going out.
+    var hasRoom: Bool {
+        circuit == .closed && mayFill && submits < Self.maxSubmits && jobCalls < Self.maxJobCalls
+    }
+
     /// Nothing goes out before then (monotonic).
-    var submitFrom: Int64 { max(throttledUntil, nextSubmit) }
+    var submitFrom: Int64 { max(throttledUntil, nextSubmit, askFrom) }
 
     mutating func submitted(isRetry: Bool, at now: Moment) {
         if !isRetry { retryBudget = min(Self.maxRetryBudget, retryBudget + Self.retriesPerSubmit) }
@@ -146,24 +197,56 @@ struct Door: Sendable {
     /// An open job that neither the sweep nor an answer mentioned for so long is read by itself; sooner where the
     /// provider forgets sooner, so that results are claimed in time.
     var quietMilliseconds: Int64 {
-        min(timing.quietMilliseconds, Int64(max(2, report?.retentionSeconds ?? 86_400)) * 500)
+        min(timing.quietMilliseconds, max(1_000, Span.seconds(retentionSeconds) / 2))
     }
+
+    /// How long ended jobs can be asked for. What is no number of seconds (0, less, or absent) says nothing, so that what
+    /// the contract has for an absent one counts.
+    var retentionSeconds: Int {
+        guard let said = report?.retentionSeconds, said > 0 else { return Self.defaultRetentionSeconds }
+        return min(said, Span.maxSeconds)
+    }
+
+    private static let defaultRetentionSeconds = 86_400
 
     /// The first job in flight begins the sweep, soon: short jobs end within a poll interval.
     mutating func beginSweeping(from updated: Timestamp, at now: Moment) {
         guard watermark == nil else { return }
-        watermark = updated.advanced(bySeconds: -2)
+        watermark = (isCredible(updated, at: now) ? updated : now.wall).advanced(bySeconds: -2)
         nextSweep = now.monotonic + min(pollMilliseconds, 250)
+    }
+
+    /// A time of change that lies ahead of the provider's own clock would move the watermark past all that changes until then.
+    func isCredible(_ updated: Timestamp, at now: Moment) -> Bool {
+        updated <= now.wall.advanced(byMilliseconds: clockAhead + Self.updateSlackMilliseconds)
+    }
+
+    private static let updateSlackMilliseconds: Int64 = 60_000
+    private static let maxClockAhead: Int64 = 86_400_000
+
+    mutating func note(clock time: Timestamp, at now: Moment) {
+        clockAhead = min(max(time.milliseconds.minus(now.wall.milliseconds), 0), Self.maxClockAhead)
     }
 
     mutating func scheduleSweep(at now: Moment) { nextSweep = now.monotonic + pollMilliseconds }
 
-    mutating func throttle(afterSeconds: Int?, at now: Moment) {
+    /// - Parameter until: monotonic.
+    mutating func throttle(until: Int64) {
         limit = max(1, min(limit, taken) / 2)
-        throttledUntil = max(throttledUntil, now.monotonic + Int64(afterSeconds ?? 1) * 1000)
+        throttledUntil = max(throttledUntil, until)
+        throttles = min(throttles + 1, 1_000)
     }
 
-    mutating func succeeded() { if limit < maxRunning { limit += 1 } }
+    mutating func succeeded() {
+        throttles = 0
+        if limit < maxRunning { limit += 1 }
+    }
+
+    /// It refused for now, or answered like a broken server, while it may say of itself that all is well.
+    mutating func note(trouble problem: Problem, at now: Moment) {
+        trouble = problem
+        troubleEnds = now.monotonic + 12 * timing.probeMilliseconds
+    }
 
     /// - Returns: whether health or circuit changed.
     mutating func take(_ sign: HealthSign, at now: Moment) -> Bool {
@@ -175,9 +258,10 @@ struct Door: Sendable {
             failures = 0
             error = nil
             if now.monotonic >= warningEnds { warning = nil }
+            if now.monotonic >= troubleEnds { trouble = nil }
             if circuit != .closed { circuit = .closed }
             status = report.map { Health.Status($0.status) } ?? .pass
-            if warning != nil || statusFault != nil, status == .pass { status = .warn }
+            if warning != nil || trouble != nil || statusFault != nil, status == .pass { status = .warn }
         case .warning(let problem):
             warning = problem
             warningEnds = now.monotonic + 12 * timing.probeMilliseconds
@@ -209,8 +293,8 @@ struct Door: Sendable {
     func health(gateway: NodeID, boot: Int64, at now: Moment) -> Health {
         Health(
             status: !stuck.isEmpty && status == .pass ? .warn : status, checked: checked ?? now.wall,
-            latencyMilliseconds: latency, circuit: circuit,
-            gateway: gateway, boot: boot, report: report, error: error ?? statusFault ?? warning ?? stuckProblem)
+            latencyMilliseconds: latency, circuit: circuit, gateway: gateway, boot: boot, report: report,
+            error: error ?? statusFault ?? trouble ?? warning ?? stuckProblem)
     }
 }
 

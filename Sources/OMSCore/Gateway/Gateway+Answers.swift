@@ -3,11 +3,14 @@ import OMSProtocol
 
 /// What the providers' answers mean: for the job, and for the provider's health.
 extension Gateway {
-    mutating func answered(_ id: Int, _ latency: Int, _ answer: ProviderAnswer, at now: Moment) {
+    mutating func answered(_ id: Int, _ latency: Int, _ cost: Int64, _ answer: ProviderAnswer, at now: Moment) {
         guard let call = calls.removeValue(forKey: id) else { return }
         defer { callEnded(of: call.tenant) }
-        guard doors[call.provider] != nil else { return forgetCall(call, at: now) }
+        guard let door = doors[call.provider] else { return forgetCall(call, at: now) }
+        onHandling?(call.provider, door.version)
         doors[call.provider]?.latency = latency
+        doors[call.provider]?.ended(call)
+        defer { pay(for: call, cost, at: now) }
         switch call.kind {
         case .services: tookCatalog(call.provider, answer, at: now)
         case .status: tookStatus(call.provider, answer, at: now)
@@ -46,8 +49,13 @@ extension Gateway {
     private mutating func noteHealth(_ call: ProviderCall, _ answer: ProviderAnswer, at now: Moment) {
         guard var door = doors[call.provider] else { return }
         let wasOpen = door.circuit != .closed
-        let sign = HealthSign(answer)
-        if call.kind == .status { door.statusFault = sign.problem }
+        var sign = HealthSign(answer)
+        if call.kind == .status {
+            door.statusFault = sign.problem
+        } else if let trouble = HealthSign.trouble(answer, to: call.kind) {
+            door.note(trouble: trouble, at: now)
+            if case .failure = sign { sign = .failure(trouble) }
+        }
         let changed = door.take(sign, at: now)
         doors[call.provider] = door
         if wasOpen, door.circuit == .closed { rearm(call.provider, at: now) }
@@ -55,6 +63,26 @@ extension Gateway {
             effects.append(.report(.health(call.provider, door.status, door.circuit, door.error)))
         }
         if changed || call.kind == .status { announceHealth(call.provider, at: now) }
+    }
+
+    /// What reading the answer cost is paid for with silence; what no mistake explains, with the circuit.
+    private mutating func pay(for call: ProviderCall, _ cost: Int64, at now: Moment) {
+        guard cost > 0, var door = doors[call.provider] else { return }
+        let askFrom = door.reading.spend(cost, at: now.monotonic)
+        guard askFrom > now.monotonic || door.reading.isGrave(cost) else {
+            doors[call.provider] = door
+            return
+        }
+        door.askFrom = max(door.askFrom, askFrom)
+        let text =
+            "reading its answers takes too much of the processor (this one \(cost / 1_000) ms); it is asked less often"
+        let problem = Problem(.providerMalformed, text)
+        let changed = door.take(door.reading.isGrave(cost) ? .fatal(problem) : .warning(problem), at: now)
+        doors[call.provider] = door
+        if changed {
+            effects.append(.report(.health(call.provider, door.status, door.circuit, problem)))
+            announceHealth(call.provider, at: now)
+        }
     }
 
     // MARK: - Jobs
@@ -74,9 +102,13 @@ extension Gateway {
         case .waits(let problem, let seconds):
             later(job, problem, seconds, at: now)
         case .throttled(let problem, let seconds):
-            doors[job.provider]?.throttle(afterSeconds: seconds, at: now)
-            job.attempts -= 1
-            later(job, problem, seconds ?? 1, at: now)
+            // As often as the provider refused, not this one job: each of many would begin with the shortest pause.
+            let times = doors[job.provider]?.throttles ?? 0
+            let until = max(
+                backoff(times + 1, afterSeconds: seconds, at: now), now.monotonic + Self.throttleMilliseconds)
+            doors[job.provider]?.throttle(until: until)
+            job.attempts = max(0, job.attempts - 1)
+            later(job, problem, until: until, at: now)
         case .retries(let problem, let limit, let seconds):
             // It may have been taken before the error: the id protects against a second execution, and at the
             // deadline a stop goes out before anybody calls it expired.
@@ -107,10 +139,14 @@ extension Gateway {
 
     /// Gives the place back and joins the row again after a while.
     private mutating func later(_ job: GatewayJob, _ problem: Problem, _ seconds: Int?, at now: Moment) {
+        later(job, problem, until: backoff(job.attempts, afterSeconds: seconds, at: now), at: now)
+    }
+
+    private mutating func later(_ job: GatewayJob, _ problem: Problem, until: Int64, at now: Moment) {
         var job = job
         let changed = job.error != problem
         job.error = problem
-        job.next = (.submit, backoff(job.attempts, afterSeconds: seconds, at: now))
+        job.next = (.submit, until)
         put(job, at: now)
         doors[job.provider]?.occupied.remove(job.id)
         if changed { publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event)) }
@@ -184,10 +220,13 @@ extension Gateway {
     private func mayBeForgotten(_ job: GatewayJob, at now: Moment) -> Bool {
         guard job.maybeSent else { return false }
         // Sent by an earlier process, or another gateway: not before it was due.
-        let age = job.firstSent.map { now.monotonic - $0 } ?? now.wall.milliseconds - job.id.time.milliseconds
-        let retention = doors[job.provider]?.report?.retentionSeconds ?? 86_400
-        return age >= Int64(retention) * 1000 - Self.retentionMarginMilliseconds
+        let age = job.firstSent.map { now.monotonic - $0 } ?? now.wall.milliseconds.minus(job.id.time.milliseconds)
+        guard let retention = doors[job.provider]?.retentionSeconds else { return false }
+        let kept = Span.seconds(retention)
+        return age >= kept - min(Self.retentionMarginMilliseconds, kept / 2)
     }
+
+    private static let throttleMilliseconds: Int64 = 1_000
 
     private static let retentionMarginMilliseconds: Int64 = 5_000
     private static let forgotten = Problem(

@@ -52,7 +52,7 @@ extension Gateway {
             case .begun(let tenant, _): begun[tenant] = nil
             case .intent(let job): jobs[job.request.id]?.isRecorded = false
             case .givenUp(let job): unwrittenGiveUps.insert(job.job)
-            case .acknowledged, .ended: break
+            case .acknowledged, .ended, .forgiven: break
             }
         }
     }
@@ -163,7 +163,7 @@ extension Gateway {
             job.stop = JobAction(
                 action: "stop", graceSeconds: Self.sweepGraceSeconds, reason: "its Work Manager was replaced")
             job.stopUntil =
-                now.monotonic + Int64(Self.sweepGraceSeconds) * 1000 + Self.stopPatienceMilliseconds
+                now.monotonic + Span.seconds(Self.sweepGraceSeconds) + Self.stopPatienceMilliseconds
             job.next = (.stop, now.monotonic)
         }
         put(job, at: now)

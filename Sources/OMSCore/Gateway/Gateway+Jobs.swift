@@ -15,7 +15,11 @@ extension Gateway {
                         error: Problem(.staleEpoch, "epoch \(fence) is in force, this command is of \(command.epoch)")))
             )
         }
-        raiseFence(of: tenant, to: command.epoch, at: now)
+        // Only the registry raises a fence, and it does so before an epoch's Work Manager begins. Whoever names a later one is
+        // not heard: a Work Manager repeats what it is not answered.
+        guard command.epoch == fence else {
+            return effects.append(.report(.ahead(tenant, command.job, epoch: command.epoch, fence: fence)))
+        }
         noteBegun(command.epoch, of: tenant)
         guard let door = doors[provider] else { return }
         if jobs[command.job] == nil,
@@ -95,16 +99,24 @@ extension Gateway {
         publish(.jobEvent(job.tenant, job.provider), .jobEvent(job.event))
     }
 
-    private func requestStop(_ job: inout GatewayJob, _ command: JobCommand, at now: Moment) {
+    private mutating func requestStop(_ job: inout GatewayJob, _ command: JobCommand, at now: Moment) {
         guard job.stop == nil else { return }
-        job.stop = JobAction(action: "stop", graceSeconds: command.graceSeconds, reason: command.reason)
-        job.stopBegins(graceSeconds: command.graceSeconds, at: now)
-        job.stopUntil = now.monotonic + Int64(command.graceSeconds ?? 0) * 1000 + Self.stopPatienceMilliseconds
+        let grace = command.graceSeconds.map { min(max($0, 0), Span.maxSeconds) }
+        job.stop = JobAction(action: "stop", graceSeconds: grace, reason: command.reason)
+        job.stopBegins(graceSeconds: grace, at: now)
+        job.stopUntil = now.monotonic + Span.seconds(grace ?? 0) + Self.stopPatienceMilliseconds
         job.next = (.stop, now.monotonic)
+        // A stop goes before all questions.
+        doors[job.provider]?.line.remove(job.id)
     }
 
     mutating func attendJobs(at now: Moment) {
-        for id in jobTimers.popDue(now.monotonic) { attendJob(id, at: now) }
+        for id in jobTimers.popDue(now.monotonic) {
+            if let onHandling, let provider = jobs[id]?.provider, let door = doors[provider] {
+                onHandling(provider, door.version)
+            }
+            attendJob(id, at: now)
+        }
     }
 
     /// The one way to write a job: its timer follows.
@@ -112,7 +124,8 @@ extension Gateway {
         if jobs.updateValue(job, forKey: job.id) == nil { jobsOfTenant[job.tenant, default: []].insert(job.id) }
         guard !job.state.isTerminal, job.inFlight == nil else { return jobTimers.set(job.id, nil) }
         // With an open circuit nothing can be done; `rearm` comes when it closes.
-        var at = doors[job.provider]?.circuit == .closed ? job.next?.at : nil
+        let door = doors[job.provider]
+        var at = door?.circuit == .closed && door?.line.contains(job.id) != true ? job.next?.at : nil
         if job.state == .submitting, let deadline = job.request?.deadline {
             let left = max(0, deadline.milliseconds - now.wall.milliseconds)
             at = min(at ?? .max, now.monotonic + left)
@@ -161,6 +174,12 @@ extension Gateway {
             put(job, at: now)
             return
         }
+        if next.step != .submit, now.monotonic < door.askFrom || door.jobCalls >= Door.maxJobCalls {
+            // It goes on when its turn comes (`serveLine`).
+            doors[job.provider]?.line.add(id, isStop: next.step == .stop)
+            put(job, at: now)
+            return
+        }
         switch next.step {
         case .submit:
             // What never left burdened nobody, and costs nothing of the budget.
@@ -190,6 +209,15 @@ extension Gateway {
             writeFence(of: job.tenant)
             // What nobody in force asked for (an orphan at its deadline) the gateway stops in the name of the fence.
             call(.stop(id, action), door, tenant: job.tenant, epoch: max(job.epoch, fences[job.tenant] ?? 0))
+        }
+    }
+
+    /// Those that waited for a call to end.
+    mutating func serveLine(_ provider: ProviderID, at now: Moment) {
+        while let door = doors[provider], door.circuit == .closed, door.jobCalls < Door.maxJobCalls,
+            now.monotonic >= door.askFrom, let id = doors[provider]?.line.next()
+        {
+            attendJob(id, at: now)
         }
     }
 

@@ -5,7 +5,7 @@ import OMSProtocol
 extension Gateway {
     /// Does what is due at one provider.
     mutating func attend(_ provider: ProviderID, at now: Moment) {
-        guard let door = doors[provider] else { return }
+        guard let door = doors[provider], !door.isQuarantined, now.monotonic >= door.askFrom else { return }
         if !door.statusInFlight, now.monotonic >= door.nextStatus {
             if door.circuit == .open { doors[provider]?.circuit = .halfOpen }
             doors[provider]?.statusInFlight = true
@@ -24,6 +24,7 @@ extension Gateway {
             call(.sweep(since: since, pageToken: nil), door)
         }
         readQuiet(provider, at: now)
+        serveLine(provider, at: now)
         submitWaiting(provider, at: now)
     }
 
@@ -59,27 +60,10 @@ extension Gateway {
         }
         // Not in the list: asked for by itself, where a 404 is confirmed before it counts.
         for id in missing.sorted() where jobs[id]?.inFlight == nil { plan(.read, for: id, at: now) }
-        if ids.count == Self.maxBatch { doors[provider]?.nextBatch = now.monotonic }
+        if ids.count == Self.maxBatch { doors[provider]?.nextBatch = now.monotonic + Self.fullBatchMilliseconds }
     }
 
-    mutating func tookCatalog(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
-        doors[provider]?.servicesInFlight = false
-        doors[provider]?.nextServices = now.monotonic + timing.servicesMilliseconds
-        if case .answered(_, _, let etag, .services(let list)) = answer {
-            doors[provider]?.catalog = Catalog(
-                gateway: id, fetched: now.wall, etag: etag, stale: false, services: list.services)
-        } else if case .answered(304, _, _, _) = answer {
-            doors[provider]?.catalog?.fetched = now.wall
-            doors[provider]?.catalog?.stale = false
-            return
-        } else {
-            // The old catalogue stands, marked stale; ask again sooner.
-            doors[provider]?.nextServices = now.monotonic + min(2_000, timing.servicesMilliseconds)
-            guard doors[provider]?.catalog?.stale == false else { return }
-            doors[provider]?.catalog?.stale = true
-        }
-        if let catalog = doors[provider]?.catalog { publish(.providerCatalog(provider), .catalog(catalog)) }
-    }
+    private static var fullBatchMilliseconds: Int64 { 100 }
 
     mutating func tookStatus(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
         doors[provider]?.statusInFlight = false
@@ -96,8 +80,9 @@ extension Gateway {
         }
         let before = doors[provider]?.report
         doors[provider]?.report = report
-        if let before, before.startedAt != report.startedAt {
-            // Restarted: every open job is asked for by itself, now.
+        doors[provider]?.note(clock: report.time, at: now)
+        if let before, before.startedAt != report.startedAt, doors[provider]?.restarts.take(at: now.monotonic) == true {
+            // Restarted: every open job is asked for by itself, now. For one that always says so, the regular looks are enough.
             for job in doors[provider]?.occupied.sorted() ?? []
             where jobs[job]?.inFlight == nil && jobs[job]?.acknowledged == true {
                 plan(.read, for: job, at: now)
@@ -138,14 +123,31 @@ extension Gateway {
             }
             apply(report, to: job, at: now)
         }
-        if let newest = list.jobs.map(\.updated).max()?.advanced(bySeconds: -2),
-            let watermark = doors[provider]?.watermark
+        if let door = doors[provider], let watermark = door.watermark,
+            let newest = list.jobs.map(\.updated).filter({ door.isCredible($0, at: now) }).max()
         {
-            doors[provider]?.watermark = max(watermark, newest)
+            doors[provider]?.watermark = max(watermark, newest.advanced(bySeconds: -2))
         }
-        // A page that is full goes on at once, within reason; the rest comes with the next sweep. The token belongs
-        // to the question that it came from, so `since` stays.
-        if let token = list.nextPageToken, let door = doors[provider], door.sweepPages < Self.maxSweepPages {
+        goOn(with: list.nextPageToken, provider, since: since, at: now)
+    }
+
+    /// A page that is full goes on at once, within reason; the rest comes with the next sweep. The token belongs to the
+    /// question that it came from, so `since` stays.
+    private mutating func goOn(
+        with token: String?, _ provider: ProviderID, since: Timestamp, at now: Moment
+    ) {
+        guard let token, !token.isEmpty else { return }
+        guard token.utf8.count <= Self.maxTokenBytes else {
+            let problem = Problem(
+                .providerMalformed, "next_page_token has \(token.utf8.count) bytes; at most \(Self.maxTokenBytes)")
+            let changed = doors[provider]?.take(.warning(problem), at: now)
+            if changed == true { announceHealth(provider, at: now) }
+            return
+        }
+        guard let door = doors[provider], door.sweepPages < Self.maxSweepPages, now.monotonic >= door.askFrom else {
+            return
+        }
+        if doors[provider]?.pages.take(at: now.monotonic) == true {
             doors[provider]?.sweepPages += 1
             doors[provider]?.sweepBegan = now.monotonic
             doors[provider]?.sweepInFlight = true
@@ -154,6 +156,12 @@ extension Gateway {
     }
 
     private static var maxSweepPages: Int { 50 }
+    private static var maxTokenBytes: Int { 2_048 }
+
+    /// `Retry-After` puts a regular question off, within reason, and never forward.
+    private static func postponed(_ regular: Int64, by seconds: Int, at now: Moment) -> Int64 {
+        max(regular, now.monotonic + Span.seconds(min(seconds, GatewayTiming.maxRetryAfterSeconds)))
+    }
 
     /// A provider whose list is broken may still know its jobs one by one; one that cannot be reached, or asks for
     /// patience, is left alone.
@@ -162,7 +170,9 @@ extension Gateway {
     ) {
         switch answer {
         case .answered(_, let retryAfter?, _, _):
-            doors[provider]?.nextBatch = now.monotonic + Int64(retryAfter) * 1000
+            if let regular = doors[provider]?.nextBatch {
+                doors[provider]?.nextBatch = Self.postponed(regular, by: retryAfter, at: now)
+            }
         case .answered, .failed(_, .tooLarge, _), .failed(_, .malformed, _), .failed(_, .timeout, _):
             for id in ids where jobs[id]?.inFlight == nil { plan(.read, for: id, at: now) }
         case .failed: break
@@ -173,7 +183,7 @@ extension Gateway {
     private mutating func sweepFailed(_ provider: ProviderID, _ answer: ProviderAnswer, at now: Moment) {
         guard var door = doors[provider] else { return }
         if case .answered(_, let retryAfter?, _, _) = answer {
-            door.nextSweep = now.monotonic + Int64(retryAfter) * 1000
+            door.nextSweep = Self.postponed(door.nextSweep, by: retryAfter, at: now)
         }
         door.failedSweeps += 1
         doors[provider] = door

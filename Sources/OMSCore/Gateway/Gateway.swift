@@ -11,7 +11,8 @@ package struct Gateway: Sendable {
         case received(Message)
         /// These could not be written, and nothing of their batch was said or submitted.
         case unrecorded([LedgerEntry])
-        case answer(call: Int, latency: Int, ProviderAnswer)
+        /// - cost: processor time that reading it took, in microseconds.
+        case answer(call: Int, latency: Int, cost: Int64 = 0, ProviderAnswer)
         case wake
     }
 
@@ -35,6 +36,10 @@ package struct Gateway: Sendable {
         case health(ProviderID, Health.Status, Health.Circuit, Problem?)
         case illegal(ProviderID, JobID, String)
         case refused(TenantID, JobID, epoch: Int, fence: Int)
+        /// A command of an epoch that the registry has not announced: it is left to be repeated.
+        case ahead(TenantID, JobID, epoch: Int, fence: Int)
+        /// It is not called: this gateway died while it read the provider's answers.
+        case quarantined(ProviderID, deaths: Int)
         case unknown(ProviderID, JobID, Problem)
         case full(ProviderID)
         /// A job goes on for too long after its stop: it takes no place any more.
@@ -76,6 +81,10 @@ package struct Gateway: Sendable {
     var stopNoticed: Int64?
     var calls: [Int: ProviderCall] = [:]
     var nextCall = 1
+    /// Providers whose answers earlier processes of this gateway died of.
+    var suspects: [ProviderID: SuspectProvider]
+    /// Called before a provider's answer is handled and, with nil, after it.
+    package var onHandling: (@Sendable (ProviderID, Int) -> Void)?
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
     var ended: [JobID] = []
     /// What is left of them after that.
@@ -106,6 +115,7 @@ package struct Gateway: Sendable {
         generator = SplitMix64(seed: seed)
         fences = ledger.fences
         begun = ledger.begun
+        suspects = Dictionary(ledger.suspects.map { ($0.provider, $0) }) { first, _ in first }
         for entry in ledger.open {
             // It may have been sent or not: unknown until the provider has been asked.
             var job = GatewayJob(
@@ -128,7 +138,9 @@ package struct Gateway: Sendable {
     }
 
     package func presence(_ state: Presence.State) -> Presence {
-        Presence(state: state, boot: boot, since: since, release: release, protocols: [1])
+        Presence(
+            state: state, boot: boot, since: since, release: release, protocols: [1],
+            suspectProviders: suspects.isEmpty ? nil : suspects.values.sorted { $0.provider < $1.provider })
     }
 
     package mutating func receive(_ event: Event, at now: Moment) -> [Effect] {
@@ -142,13 +154,16 @@ package struct Gateway: Sendable {
         case .disconnected: disconnected(at: now)
         case .received(let message): received(message, at: now)
         case .unrecorded(let entries): unrecorded(entries)
-        case .answer(let call, let latency, let answer): answered(call, latency, answer, at: now)
+        case .answer(let call, let latency, let cost, let answer): answered(call, latency, cost, answer, at: now)
         case .wake:
             if now.monotonic >= nextAnnouncement { announce(at: now) }
             attendJobs(at: now)
         }
         giveUpProviders(at: now)
-        for provider in doors.keys.sorted() { attend(provider, at: now) }
+        for provider in doors.keys.sorted() {
+            if let onHandling, let door = doors[provider] { onHandling(provider, door.version) }
+            attend(provider, at: now)
+        }
         forgetEnded(at: now)
         defer { effects.removeAll(keepingCapacity: true) }
         return effects
@@ -157,14 +172,16 @@ package struct Gateway: Sendable {
     package mutating func nextWake(at now: Moment) -> Int64 {
         var next = min(nextAnnouncement, now.monotonic + 60_000)
         if let cutOffSince, !doors.isEmpty { next = min(next, cutOffSince + timing.holdMilliseconds) }
-        for door in doors.values {
-            if !door.statusInFlight { next = min(next, door.nextStatus) }
-            if !door.servicesInFlight, door.circuit == .closed { next = min(next, door.nextServices) }
-            if !door.sweepInFlight, door.circuit == .closed, door.watermark != nil { next = min(next, door.nextSweep) }
-            if !door.batchInFlight, door.circuit == .closed, !door.occupied.isEmpty { next = min(next, door.nextBatch) }
-            if door.mayFill, door.circuit == .closed, cutOffSince == nil {
-                next = min(next, door.submitFrom)
+        for door in doors.values where !door.isQuarantined {
+            var at = door.statusInFlight ? Int64.max : door.nextStatus
+            if door.circuit == .closed {
+                if !door.servicesInFlight { at = min(at, door.nextServices) }
+                if !door.sweepInFlight, door.watermark != nil { at = min(at, door.nextSweep) }
+                if !door.batchInFlight, !door.occupied.isEmpty { at = min(at, door.nextBatch) }
+                if !door.line.isEmpty, door.jobCalls < Door.maxJobCalls { at = min(at, door.askFrom) }
+                if door.hasRoom, cutOffSince == nil { at = min(at, door.submitFrom) }
             }
+            next = min(next, max(at, door.askFrom))
         }
         if let job = jobTimers.next() { next = min(next, job) }
         return max(next, now.monotonic + 1)
@@ -209,7 +226,9 @@ package struct Gateway: Sendable {
                 return acknowledge(control, Problem(.badRequest, "field spec or version is missing"))
             }
             if doors[provider] == nil {
-                var door = Door(provider: provider, spec: spec, version: version, timing: timing)
+                var door = Door(
+                    provider: provider, spec: spec, version: version, timing: timing, firstCall: nextCall)
+                judge(&door, deaths: control.deaths, at: now)
                 if control.moved == true { haveMoved(to: &door, at: now) }
                 // Jobs of an earlier process take their places from the start.
                 door.occupied = Set(jobs.values.filter { $0.provider == provider && !$0.state.isTerminal }.map(\.id))
@@ -222,16 +241,21 @@ package struct Gateway: Sendable {
                 rearm(provider, at: now)
                 effects.append(.subscribe(provider))
                 effects.append(.report(.attached(provider)))
+                if doors[provider]?.isQuarantined == true { announceHealth(provider, at: now) }
             } else if doors[provider]?.version != version {
                 doors[provider]?.spec = spec
                 doors[provider]?.version = version
-                doors[provider]?.limit = spec.maxRunning ?? Door.defaultMaxRunning
+                if let places = doors[provider]?.maxRunning { doors[provider]?.limit = places }
                 doors[provider]?.countBarred()
                 doors[provider]?.nextStatus = 0
                 doors[provider]?.nextServices = 0
                 doors[provider]?.circuit = .closed
                 doors[provider]?.failures = 0
+                doors[provider]?.askFrom = 0
+                judge(provider, deaths: control.deaths, at: now)
                 rearm(provider, at: now)
+            } else if control.deaths != nil {
+                judge(provider, deaths: control.deaths, at: now)
             }
             acknowledge(control, nil)
         case .detach:
@@ -246,6 +270,14 @@ package struct Gateway: Sendable {
             }
             acknowledge(control, nil)
         }
+    }
+
+    private mutating func judge(_ provider: ProviderID, deaths: Int?, at now: Moment) {
+        guard var door = doors[provider] else { return }
+        let was = door.isQuarantined
+        judge(&door, deaths: deaths, at: now)
+        doors[provider] = door
+        if was != door.isQuarantined { announceHealth(provider, at: now) }
     }
 
     mutating func acknowledge(_ control: GatewayControl, _ error: Problem?) {
@@ -265,10 +297,18 @@ package struct Gateway: Sendable {
 
     mutating func call(_ kind: ProviderCall.Kind, _ door: Door, tenant: TenantID? = nil, epoch: Int? = nil) {
         let call = ProviderCall(
-            id: nextCall, provider: door.provider, baseURL: door.spec.baseURL, credential: door.spec.credential,
+            id: nextCall, provider: door.provider, version: door.version, baseURL: door.spec.baseURL,
+            credential: door.spec.credential,
             kind: kind, tenant: tenant, epoch: epoch, timeout: timing.callLimit(kind))
         nextCall += 1
         calls[call.id] = call
+        switch kind {
+        case .submit:
+            doors[door.provider]?.jobCalls += 1
+            doors[door.provider]?.submits += 1
+        case .job, .stop: doors[door.provider]?.jobCalls += 1
+        case .services, .status, .sweep, .batch: break
+        }
         effects.append(.call(call))
     }
 
@@ -296,8 +336,12 @@ package struct Gateway: Sendable {
         publish(.providerHealth(provider), .health(health))
     }
 
+    /// - Parameter afterSeconds: what the provider asked for. Less than a second is no wish that could be kept, so it counts
+    ///   as none; more than `maxRetryAfterSeconds` counts as that.
     mutating func backoff(_ attempt: Int, afterSeconds: Int?, at now: Moment) -> Int64 {
-        if let afterSeconds { return now.monotonic + Int64(afterSeconds) * 1000 }
+        if let afterSeconds, afterSeconds >= 1 {
+            return now.monotonic + Span.seconds(min(afterSeconds, GatewayTiming.maxRetryAfterSeconds))
+        }
         return now.monotonic
             + Retry.delay(
                 attempt: attempt, base: timing.backoffBaseMilliseconds, cap: timing.backoffCapMilliseconds,

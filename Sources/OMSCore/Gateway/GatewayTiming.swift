@@ -20,6 +20,14 @@ package struct GatewayTiming: Hashable, Sendable {
     package var backoffBaseMilliseconds: Int64 = 500
     package var backoffCapMilliseconds: Int64 = 30_000
 
+    /// Until a provider that this gateway died of is asked again: others first.
+    package var suspectMilliseconds: Int64 = 5_000
+
+    /// Connections that one provider may have at once.
+    package static let maxCallsPerProvider = 16
+    /// `Retry-After` counts up to here; what a provider cannot promise within is asked for again all the same.
+    package static let maxRetryAfterSeconds = 300
+
     package init() {}
 
     func callLimit(_ kind: ProviderCall.Kind) -> Int {

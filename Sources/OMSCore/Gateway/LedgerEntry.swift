@@ -17,11 +17,14 @@ package enum LedgerEntry: Hashable, Sendable {
     /// An operator gave it up: that is its end, whatever the provider says later.
     case givenUp(GivenUpJob)
 
+    /// The provider's document was changed since this gateway died of its answers: it is called again.
+    case forgiven(ProviderID)
+
     /// Effects wait for it. The others may be lost: what they say is found out again.
     package var isBlocking: Bool {
         switch self {
         case .fence, .intent, .givenUp: true
-        case .begun, .acknowledged, .ended: false
+        case .begun, .acknowledged, .ended, .forgiven: false
         }
     }
 }
@@ -63,6 +66,8 @@ package struct LedgerContents: Hashable, Sendable {
             self.age = age
         }
     }
+    /// Providers whose answers ended earlier processes.
+    package var suspects: [SuspectProvider]
 
     package struct Ended: Hashable, Sendable {
         package var left: LeftJob
@@ -78,11 +83,13 @@ package struct LedgerContents: Hashable, Sendable {
     }
 
     package init(
-        fences: [TenantID: Int] = [:], begun: [TenantID: Int] = [:], open: [LedgerJob] = [], ended: [Ended] = []
+        fences: [TenantID: Int] = [:], begun: [TenantID: Int] = [:], open: [LedgerJob] = [], ended: [Ended] = [],
+        suspects: [SuspectProvider] = []
     ) {
         self.fences = fences
         self.begun = begun
         self.open = open
         self.ended = ended
+        self.suspects = suspects
     }
 }

@@ -34,6 +34,8 @@ enum SubmitOutcome: Equatable {
     private static func byStatus(_ status: Int, _ retryAfter: Int?, _ body: ProviderAnswer.Body) -> SubmitOutcome {
         let problem = body.problem(status)
         switch status {
+        // No answer to a request: whether it was carried out, only reading tells.
+        case ..<200: return .unknown(problem)
         case 200..<300:
             if case .job(let job) = body { return .accepted(job) }
             return .unknown(problem)
@@ -124,6 +126,21 @@ enum HealthSign: Equatable {
         }
     }
 
+    /// A refusal for now, or an answer of a broken server, in words for whoever waits for it.
+    static func trouble(_ answer: ProviderAnswer, to kind: ProviderCall.Kind) -> Problem? {
+        switch answer {
+        case .failed(_, .ledger, _): return nil
+        case .failed(_, let fault, let text):
+            return Problem(.providerUnreachable, "no answer to \(kind.words): \(fault.rawValue): \(text)")
+        case .answered(let status, let retryAfter, _, let body):
+            guard status == 408 || status == 425 || status == 429 || status >= 500 else { return nil }
+            let wish = retryAfter.map { ", Retry-After \($0)" } ?? ""
+            let detail = body.problem(status).detail.map { ": \($0.prefix(200))" } ?? ""
+            let slug: ProblemSlug = status == 429 ? .busy : .providerMalformed
+            return Problem(slug, "it answers \(status) to \(kind.words)\(wish)\(detail)", status: status)
+        }
+    }
+
     init(_ answer: ProviderAnswer) {
         switch answer {
         case .failed(_, .ledger, _): self = .none
@@ -144,6 +161,7 @@ enum HealthSign: Equatable {
             case 500...:
                 // A status report with `fail` is an answer, not a failure to answer.
                 if case .status = body { self = .good } else { self = .failure(body.problem(status)) }
+            case ..<200: self = .failure(Problem(.providerMalformed, "status \(status) is no answer", status: status))
             default:
                 if case .malformed = body { self = .warning(body.problem(status)) } else { self = .good }
             }

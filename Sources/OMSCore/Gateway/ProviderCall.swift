@@ -13,6 +13,18 @@ package struct ProviderCall: Hashable, Sendable {
         case submit(JobRequest)
         case stop(JobID, JobAction)
 
+        /// For operators.
+        var words: String {
+            switch self {
+            case .services: "GET /services"
+            case .status: "GET /status"
+            case .sweep, .batch: "GET /jobs/"
+            case .job: "GET /jobs/{id}"
+            case .submit: "POST /jobs/"
+            case .stop: "POST /jobs/{id}"
+            }
+        }
+
         /// Changes something at the provider.
         package var acts: Bool {
             switch self {
@@ -24,6 +36,8 @@ package struct ProviderCall: Hashable, Sendable {
 
     package var id: Int
     package var provider: ProviderID
+    /// Of the provider's document.
+    package var version: Int
     package var baseURL: String
     package var credential: String?
     package var kind: Kind

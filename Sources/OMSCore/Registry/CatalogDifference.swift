@@ -31,3 +31,14 @@ enum CatalogDifference {
         return (text ?? "") + more
     }
 }
+
+extension ServiceDescription {
+    /// Without what is only for people: a plan does not depend on it.
+    var forPlanning: ServiceDescription {
+        var service = self
+        service.name = nil
+        service.description = nil
+        service.tags = nil
+        return service
+    }
+}

@@ -11,6 +11,7 @@ extension Registry {
     /// any more knows less than the others too.
     mutating func learn(_ epoch: Int, of tenant: TenantID, from node: NodeID, _ why: String? = nil, at now: Moment) {
         guard !isInDoubt, let track = tenants[tenant], epoch > max(track.epoch, track.floor) else { return }
+        guard epoch.minus(track.epoch) <= Self.maxEpochsAhead else { return disbelieve(epoch, of: tenant, from: node) }
         tenants[tenant]?.floor = epoch
         tenants[tenant]?.floorReason =
             "the database was restored from a backup: "
@@ -23,6 +24,20 @@ extension Registry {
         // They come to it by themselves.
         case .closing, .opening, .idle: break
         }
+    }
+
+    /// A database that was restored from a backup lacks as many epochs as have begun since; nobody keeps one for so long.
+    static let maxEpochsAhead = 10_000
+
+    /// Numbers come to an end, and one that is forged would use them up for good.
+    private mutating func disbelieve(_ epoch: Int, of tenant: TenantID, from node: NodeID) {
+        guard disbelieved.count < Self.maxStrangers, disbelieved.insert(tenant).inserted else { return }
+        announce(
+            "epoch.implausible", tenant,
+            "tenant \(tenant): \(node) names epoch \(epoch), the last one is \(tenants[tenant]?.epoch ?? 0): more than "
+                + "\(Self.maxEpochsAhead) ahead is not believed. If the database is right, a credential is abused: give "
+                + "\(node) a new one, and an empty folder if it is a gateway. If the database was restored, restore a newer backup"
+        )
     }
 
     /// A Work Manager knows a later epoch, or was told that more of its journal is committed than is: what it has forgotten

@@ -30,8 +30,20 @@ extension Registry {
             .gatewayControl(
                 GatewayControl(
                     id: commandID(), command: .attach, provider: provider, spec: track.spec, version: track.version,
-                    boot: node.presence.boot, moved: track.hasMoved ? true : nil)))
+                    boot: node.presence.boot, moved: track.hasMoved ? true : nil, deaths: deaths(of: track, provider))))
         timers.set(.provider(provider), now.monotonic + Self.resendMilliseconds)
+    }
+
+    /// How often gateways have died of its answers since its document was changed; nil: never. It goes with it from gateway to
+    /// gateway, or each would die of it in turn.
+    private func deaths(of track: ProviderTrack, _ provider: ProviderID) -> Int? {
+        let deaths = gateways.values.reduce(0) { sum, gateway in
+            let known = gateway.presence.suspectProviders?.first {
+                $0.provider == provider && $0.version == track.version
+            }
+            return sum.plus(max(0, known?.deaths ?? 0))
+        }
+        return deaths > 0 ? min(deaths, SuspectProvider.maxDeaths) : nil
     }
 
     mutating func assigned(_ provider: ProviderID, _ gateway: NodeID, isSaved: Bool, at now: Moment) {

@@ -49,6 +49,8 @@ package struct Registry: Sendable {
     var rolloutWork = RolloutWork()
     /// Tenants that are not registered and whose Work Managers were heard since the start.
     var strangers: Set<TenantID> = []
+    /// Tenants of which somebody named an epoch that cannot be.
+    var disbelieved: Set<TenantID> = []
     /// `Tenant/men` -> version, for optimistic changes.
     var versions: [String: Int] = [:]
     var specs: [TenantID: TenantSpec] = [:]
@@ -254,7 +256,10 @@ package struct Registry: Sendable {
         // A will or goodbye of an earlier incarnation says nothing about the present one.
         if let known, presence.boot < known.boot { return }
         guard known?.boot != presence.boot || known?.state != presence.state else {
-            if role == .gateway, presence.state == .online { confirmAttachments(of: node, at: now) }
+            if role == .gateway {
+                gateways[node]?.presence.suspectProviders = presence.suspectProviders
+                if presence.state == .online { confirmAttachments(of: node, at: now) }
+            }
             return
         }
         observe(.presence(role: role, node, presence, at: now.wall))
@@ -280,7 +285,7 @@ package struct Registry: Sendable {
         providers[provider]?.catalog = catalog
         observe(.catalog(provider, catalog))
         guard before != catalog.services else { return }
-        replanSoon(at: now)
+        if before?.map(\.forPlanning) != catalog.services.map(\.forPlanning) { replanSoon(at: now) }
         if let before {
             announce(
                 "provider.catalog", nil,
@@ -308,7 +313,7 @@ package struct Registry: Sendable {
         providers[provider]?.unwellSince = well ? nil : known.unwellSince ?? now.monotonic
         providers[provider]?.wellSince = well ? known.wellSince ?? now.monotonic : nil
         // One that was never well has nothing to be patient for.
-        if known.health == nil { providers[provider]?.isOut = !well }
+        if known.health == nil || health.status == .quarantined { providers[provider]?.isOut = !well }
         observe(.health(provider, health))
         if known.health?.status != health.status {
             announce(

@@ -83,6 +83,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
     case notAttached = "sp-not-attached"
     case stopUnconfirmed = "stop-unconfirmed"
     case givenUp = "given-up"
+    case quarantined = "sp-quarantined"
     case conflict
     case notFound = "not-found"
     case tooLarge = "too-large"
@@ -133,6 +134,7 @@ package enum ProblemSlug: String, CaseIterable, Sendable {
         case .notAttached: "The provider is not attached to this gateway"
         case .stopUnconfirmed: "A job goes on after its stop"
         case .givenUp: "An operator gave the job up"
+        case .quarantined: "The provider is not called: a gateway died of its answers"
         case .conflict: "The resource was changed meanwhile"
         case .notFound: "Not found"
         case .tooLarge: "The message is too large"

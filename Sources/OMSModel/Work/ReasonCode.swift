@@ -24,7 +24,7 @@ package enum ReasonCode: String, CaseIterable, Sendable {
     // a job, a tick
     case pending, submitting, stopping, unknown, skipped, superseded
     // a provider
-    case fail, unreachable
+    case fail, unreachable, quarantined
 
     /// What would unblock it.
     package var remedy: String {
@@ -54,6 +54,8 @@ package enum ReasonCode: String, CaseIterable, Sendable {
         case .skipped: "nothing: the tick is over; see the policy `overlap`"
         case .superseded: "nothing: a newer tick stands for it"
         case .fail: "mend what the provider says of itself; it is asked every 5 s"
+        case .quarantined:
+            "mend the provider, then change its document (its description, for example) and apply it: it is called again"
         case .unreachable: "the provider, its network, or its base_url; it is asked every 5 s"
         }
     }

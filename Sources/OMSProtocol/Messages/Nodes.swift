@@ -17,16 +17,47 @@ package struct Presence: Hashable, Codable, Sendable {
     package var protocols: [Int]
     /// Of a fleet: the tenant whose Work Manager the process before was looking after when it died.
     package var suspect: TenantID?
+    /// Of a gateway: the providers whose answers earlier processes died of.
+    package var suspectProviders: [SuspectProvider]?
 
     package init(
-        state: State, boot: Int64, since: Timestamp, release: String, protocols: [Int], suspect: TenantID? = nil
+        state: State, boot: Int64, since: Timestamp, release: String, protocols: [Int], suspect: TenantID? = nil,
+        suspectProviders: [SuspectProvider]? = nil
     ) {
+        self.suspectProviders = suspectProviders
         self.suspect = suspect
         self.state = state
         self.boot = boot
         self.since = since
         self.release = release
         self.protocols = protocols
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case state, boot, since, release, protocols, suspect
+        case suspectProviders = "suspect_providers"
+    }
+}
+
+/// A gateway died while it read or handled this provider's answers.
+package struct SuspectProvider: Hashable, Codable, Sendable {
+    package var provider: ProviderID
+    /// Of the provider's document. With a later one the count begins anew.
+    package var version: Int
+    package var deaths: Int
+
+    /// So many deaths, and it is not called any more.
+    package static let limit = 2
+    package static let maxDeaths = 1_000
+
+    package init(provider: ProviderID, version: Int, deaths: Int) {
+        self.provider = provider
+        self.version = version
+        self.deaths = deaths
+    }
+
+    package static func text(deaths: Int) -> String {
+        "quarantined: the gateway died \(deaths == 2 ? "twice" : "\(deaths) times") while reading its answer"
     }
 }
 
@@ -55,6 +86,9 @@ package struct GatewayControl: Hashable, Codable, Sendable {
     package var boot: Int64?
     /// With `attach`: another gateway had the provider before. What it sent, this one does not know.
     package var moved: Bool?
+    /// With `attach`: so many processes, of all gateways, died of this provider's answers. From `SuspectProvider.limit` on it is
+    /// not called.
+    package var deaths: Int?
     /// With `seal`: at most `maxSeals` of them.
     package var seals: [Seal]?
     /// With `sweep`.
@@ -67,9 +101,11 @@ package struct GatewayControl: Hashable, Codable, Sendable {
 
     package init(
         id: String, command: Command, provider: ProviderID? = nil, spec: ProviderSpec? = nil, version: Int? = nil,
-        boot: Int64? = nil, moved: Bool? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil, giveUps: [GivenUpJob]? = nil
+        boot: Int64? = nil, moved: Bool? = nil, deaths: Int? = nil, seals: [Seal]? = nil, sweep: Sweep? = nil,
+        giveUps: [GivenUpJob]? = nil
     ) {
         self.giveUps = giveUps
+        self.deaths = deaths
         self.boot = boot
         self.moved = moved
         self.id = id
@@ -290,7 +326,11 @@ package struct Catalog: Hashable, Codable, Sendable {
 }
 
 package struct Health: Hashable, Codable, Sendable {
-    package enum Status: String, Codable, Sendable, CaseIterable { case pass, warn, fail, unreachable, unknown }
+    package enum Status: String, Codable, Sendable, CaseIterable {
+        case pass, warn, fail, unreachable, unknown
+        /// Not called: a gateway died of its answers, twice.
+        case quarantined
+    }
     package enum Circuit: String, Codable, Sendable, CaseIterable {
         case closed, open
         case halfOpen = "half-open"

@@ -89,7 +89,7 @@ package enum Mutant: String, CaseIterable, Sendable {
             switch entry {
             case .fence: fences
             case .intent: intents
-            case .begun, .acknowledged, .ended, .givenUp: false
+            case .begun, .acknowledged, .ended, .givenUp, .forgiven: false
             }
         }
     }

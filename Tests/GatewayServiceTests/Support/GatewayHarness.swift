@@ -106,6 +106,8 @@ final class GatewayHarness: Sendable {
     private func command(
         _ command: JobCommand.Command, _ job: JobID, _ request: JobRequest?, at provider: ProviderID, _ tenant: TenantID
     ) async {
+        let epoch = WMEpoch(epoch: 1, fleet: "f", generation: 1, since: ServiceHost.now.wall)
+        await shell.feed(.received(Message(.wmEpoch(tenant), .wmEpoch(epoch))))
         await shell.feed(
             .received(
                 Message(
