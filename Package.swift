@@ -119,7 +119,8 @@ let package = Package(
         .testTarget(name: "OMSModelTests", dependencies: ["OMSModel"]),
         .testTarget(name: "OMSProtocolTests", dependencies: ["OMSModel", "OMSProtocol"], exclude: ["Golden"]),
         .testTarget(
-            name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"], exclude: ["Cron"]),
+            name: "OMSCoreTests", dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "OMSSimulation"],
+            exclude: ["Cron"]),
         .testTarget(
             name: "SimulationTests", dependencies: ["OMSSimulation", "oms-simulate"], exclude: ["failed-seeds.txt"]),
         .testTarget(name: "OMSAdminTests", dependencies: ["OMSAdmin", "OMSCore", "OMSDev", "OMSModel", "OMSProtocol"]),
@@ -153,6 +154,15 @@ if withServers {
             ],
             exclude: ["independent.py"]),
     ]
+}
+
+// Only scripts/fuzz builds it: with libFuzzer, sanitizers, and a look into the modules (-enable-testing).
+if Context.environment["OMS_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "oms-fuzz",
+            dependencies: ["OMSModel", "OMSProtocol", "OMSCore", "OMSSimulation", "GatewayService", "OMSAdmin"],
+            path: "Tests/Fuzz/Sources"))
 }
 
 for target in package.targets {

@@ -11,7 +11,7 @@ struct SimLedger {
     private var ended: [JobID] = []
     private var givenUp: [GivenUpJob] = []
     /// Mutants: what the disk pretends to have written.
-    var loses: (LedgerEntry) -> Bool = { _ in false }
+    var loses: @Sendable (LedgerEntry) -> Bool = { _ in false }
     var forgetsEnded = false
 
     func knows(_ job: JobID) -> Bool { jobs[job] != nil }

@@ -82,7 +82,7 @@ package enum Mutant: String, CaseIterable, Sendable {
     /// Rules for a database that loses or refuses need one that does.
     var isOfDatabase: Bool { [.lossHidden, .refusedWithoutRow, .outageSetAside].contains(self) }
 
-    static func lossOfLedger(_ mutants: Set<Mutant>) -> (LedgerEntry) -> Bool {
+    static func lossOfLedger(_ mutants: Set<Mutant>) -> @Sendable (LedgerEntry) -> Bool {
         let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))
         guard fences || intents else { return { _ in false } }
         return { entry in
