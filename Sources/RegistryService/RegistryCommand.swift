@@ -14,6 +14,7 @@ import Postgres
 /// - `--pg-password-file`: first line is the password
 /// - `--pg-session-seconds` (3 to 3600, default 15): after so long a silence PostgreSQL ends the session, and with it the
 ///   lock of the active registry
+/// - `--state-dir`: folder of this registry alone; with it a message that ended the process twice is set aside
 /// - `--retention-days` (2 to 36500, default 90; 0: for ever): how long history is kept
 /// - `--heartbeat-seconds` (1 to 60, default 5): how often each Work Manager is asked for its status
 /// - `--unwell-seconds` (default 30), `--fail-back-seconds` (default 15): hysteresis of planning on a provider
@@ -41,6 +42,10 @@ package struct RegistryCommand: AsyncParsableCommand {
             "Seconds of silence after which PostgreSQL ends this registry's session, so that another takes over (3 to 3600)."
     )
     package var pgSessionSeconds = 15
+    @Option(help: "Folder of this registry alone: its lock, and what it was handling when it died.")
+    package var stateDir: String?
+    @Option(help: .hidden)
+    package var crashOn: String?
     @Option(help: "Days that history is kept in PostgreSQL (2 to 36500; 0: for ever).")
     package var retentionDays = Retention.defaultDays
     @Option(help: .hidden)
@@ -58,6 +63,7 @@ package struct RegistryCommand: AsyncParsableCommand {
 
     package func run() async throws {
         do {
+            ProcessSetup.prepare()  // before the first file is written
             guard let node = NodeID(id) else { throw OptionError("--id '\(id)' is no name; \(nameRule)") }
             guard (1...60).contains(heartbeatSeconds) else {
                 throw OptionError("--heartbeat-seconds must be from 1 to 60, not \(heartbeatSeconds)")
@@ -78,15 +84,25 @@ package struct RegistryCommand: AsyncParsableCommand {
                 unwellMilliseconds: Int64(unwellSeconds) * 1000, failBackMilliseconds: Int64(failBackSeconds) * 1000)
             let level = try logLevel.logLevel()
             let (bus, interval, session, database) = (bus, heartbeatSeconds, pgSessionSeconds, try database())
-            let retention = retention
+            let (retention, stateDir, crashOn) = (retention, stateDir, crashOn)
+            let lock = try stateDir.map { try FolderLock(folder: $0, option: "--state-dir") }
             try await ServiceHost.run("oms-registry", logLevel: level) { loop, logger in
                 let now = ServiceHost.now
                 let core = Registry(
                     id: node, boot: now.wall.milliseconds, release: ServiceHost.release, heartbeatSeconds: interval,
                     patience: patience, sessionSeconds: session, retention: retention, at: now)
-                let shell = RegistryShell(loop: loop, core: core, logger: logger)
+                let poison = try stateDir.map { try PoisonFile(folder: $0, at: now.wall) }
+                if let suspect = poison?.suspect {
+                    logger.error(
+                        "the process before died while it handled this message",
+                        metadata: [LoggingKeys.topic: "\(suspect)"])
+                }
+                let shell = RegistryShell(loop: loop, core: core, poison: poison, crashOn: crashOn, logger: logger)
                 try await shell.start(bus, database: database)
-                return { await shell.stop() }
+                return {
+                    await shell.stop()
+                    withExtendedLifetime(lock) {}
+                }
             }
         } catch {
             ServiceHost.fail("oms-registry", error)

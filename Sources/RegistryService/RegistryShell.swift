@@ -18,8 +18,16 @@ package actor RegistryShell {
     private var store: Store?
     private var questions: [Asker: Questions] = [:]
     private var timer = WakeTimer()
+    private let poison: PoisonFile?
+    /// What was not handled, and when that was last told (monotonic).
+    private var notHandled: [String: (count: Int, toldAt: Int64)] = [:]
 
-    init(loop: EventLoop, core: Registry, logger: Logger) {
+    /// For tests.
+    private let crashOn: String?
+
+    init(loop: EventLoop, core: Registry, poison: sending PoisonFile? = nil, crashOn: String? = nil, logger: Logger) {
+        self.poison = poison
+        self.crashOn = crashOn
         self.loop = loop
         self.core = core
         self.logger = logger
@@ -36,6 +44,7 @@ package actor RegistryShell {
         for asker in Asker.allCases {
             questions[asker] = Questions(asker, configuration: database, logger: logger, reply: answered)
         }
+        poison?.watchThisThread()
         let bus = Bus(loop: loop, source: "oms/\(core.id)", boot: core.boot, logger: logger) { [weak self] event in
             self?.assumeIsolated { $0.received(event) }
         }
@@ -62,10 +71,45 @@ package actor RegistryShell {
 
     private func received(_ event: BusEvent) {
         switch event {
-        case .connected: perform(core.receive(.connected, at: ServiceHost.now))
-        case .message(let message): perform(core.receive(.received(message), at: ServiceHost.now))
+        case .connected:
+            perform(core.receive(.connected, at: ServiceHost.now))
+            tellPoison()
+        case .message(let message): handle(message)
         case .disconnected: perform(core.receive(.disconnected, at: ServiceHost.now))
         case .subscribed: break
+        }
+    }
+
+    /// What ended two processes before is not handled again; what is handled is noted first.
+    private func handle(_ message: Message) {
+        let now = ServiceHost.now
+        guard let poison else { return perform(core.receive(.received(message), at: now)) }
+        let name = PoisonList.name(of: message)
+        guard poison.begin(name, at: now.wall) else { return setAside(name, at: now) }
+        if let crashOn, name.hasPrefix(crashOn) { BlackBox.trap() }
+        perform(core.receive(.received(message), at: now))
+        poison.end()
+    }
+
+    private func setAside(_ name: String, at now: Moment) {
+        var known = notHandled[name] ?? (0, .min / 2)
+        known.count += 1
+        defer { notHandled[name] = known }
+        guard now.monotonic - known.toldAt >= 60_000 else { return }
+        known.toldAt = now.monotonic
+        logger.error(
+            "a message that ended this process twice is not handled",
+            metadata: [LoggingKeys.topic: "\(name)", LoggingKeys.count: "\(known.count)"])
+    }
+
+    private func tellPoison() {
+        guard let poison else { return }
+        let now = ServiceHost.now
+        for name in poison.list.setAside(at: now.wall) {
+            let text =
+                "messages like '\(name)' ended this registry twice and are not handled for a day; it goes on without them. "
+                + "Mend their sender, or update, and remove the file 'poison' in --state-dir to try again"
+            perform(core.receive(.noted(kind: "registry.set-aside", nil, text), at: now))
         }
     }
 

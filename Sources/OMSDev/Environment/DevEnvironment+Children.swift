@@ -41,7 +41,8 @@ extension DevEnvironment {
             ["--id", id] + busArguments("registry", of: name) + [
                 "--pg-host", "127.0.0.1", "--pg-port", "\(port)", "--pg-database", PostgresServer.database,
                 "--pg-user", PostgresServer.owner, "--pg-password-file", postgres.password.file,
-                "--heartbeat-seconds", "\(options.heartbeatSeconds)", "--log-level", options.logLevel,
+                "--heartbeat-seconds", "\(options.heartbeatSeconds)", "--state-dir", folder.file("registry-\(id)"),
+                "--log-level", options.logLevel,
             ])
     }
 
