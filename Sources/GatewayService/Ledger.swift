@@ -103,7 +103,8 @@ actor Ledger {
             contents.open.append(
                 LedgerJob(
                     tenant: tenant, provider: provider, epoch: Int(epoch),
-                    request: try JSON.decode(JobRequest.self, from: request), acknowledged: acknowledged != 0))
+                    request: try JSON.decode(JobRequest.self, from: request, policy: .lenient),
+                    acknowledged: acknowledged != 0))
         }
         contents.ended = try readEnded(database)
         contents.givenUp = try readGivenUp(database)

@@ -33,7 +33,7 @@ enum Rows {
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
-        try JSON.decode(type, from: Array(text.utf8))
+        try JSON.decode(type, from: Array(text.utf8), policy: .lenient)
     }
 }
 

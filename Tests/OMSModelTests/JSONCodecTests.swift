@@ -142,14 +142,14 @@ struct JSONCodecTests {
                 whole: -3, small: 200, real: 2.5, text: "x\u{1}", names: ["b": [1, 2], "a": []],
                 free: ["k": [nil, 1e300]],
                 colour: .green, time: Timestamp(milliseconds: 5)),
-            Inner(whole: .max),
+            Inner(whole: 1 << 53),
         ])
         let bytes = try JSON.encode(value)
         #expect(try JSON.decode(Outer.self, from: bytes) == value)
         #expect(try JSONDecoder().decode(Outer.self, from: Data(bytes)) == value)
         #expect(
             String(decoding: bytes, as: UTF8.self)
-                == #"{"list":[{"colour":"green","free":{"k":[null,1e+300]},"names":{"a":[],"b":[1,2]},"real":2.5,"small":200,"text":"x\u0001","time":"1970-01-01T00:00:00.005Z","whole":-3},{"whole":9223372036854775807}]}"#
+                == #"{"list":[{"colour":"green","free":{"k":[null,1e+300]},"names":{"a":[],"b":[1,2]},"real":2.5,"small":200,"text":"x\u0001","time":"1970-01-01T00:00:00.005Z","whole":-3},{"whole":9007199254740992}]}"#
         )
         #expect(JSONValue(encoding: value)["list"]?[0]?["small"] == 200)
     }
@@ -166,7 +166,7 @@ struct JSONCodecTests {
         ),
         (
             #"{"list":[{"whole":12345678901234567890}]}"#,
-            "list/0/whole: must be an integer of -9223372036854775808 to 9223372036854775807, but is the number "
+            "list/0/whole: must be an integer of -9007199254740992 to 9007199254740992, but is the number "
                 + "12345678901234567890"
         ),
         (#"{"list":[{"whole":1,"text":5}]}"#, "list/0/text: must be a text, but is the number 5"),
@@ -194,8 +194,8 @@ struct JSONCodecTests {
             read
                 == Outer(list: [
                     Inner(whole: 12, small: 0, real: .greatestFiniteMagnitude, text: "5"),
-                    Inner(whole: .max, small: 255),
-                    Inner(whole: .min),
+                    Inner(whole: 1 << 53, small: 255),
+                    Inner(whole: -(1 << 53)),
                 ]))
     }
 

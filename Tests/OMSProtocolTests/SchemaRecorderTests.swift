@@ -28,7 +28,9 @@ struct SchemaRecorderTests {
         let (properties, _) = try recorder.properties(of: Outer.self)
         #expect(properties.map(\.name) == ["count", "ratio", "word", "inner", "others", "by_name"])
         #expect(properties.map(\.isRequired) == [true, false, true, true, true, true])
-        #expect(properties[0].schema == ["type": "integer"])
+        #expect(
+            properties[0].schema == ["type": "integer", "minimum": 0, "maximum": .int(1 << 53)],
+            "the range is the reader's")
         #expect(properties[1].schema == ["type": "number"])
         #expect(properties[4].schema == ["type": "array", "items": properties[3].schema])
         #expect(properties[5].schema == ["type": "object", "additionalProperties": ["type": "integer"]])

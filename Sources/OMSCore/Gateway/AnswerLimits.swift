@@ -6,9 +6,15 @@ enum AnswerLimits {
     static let textBytes = 1_024
     static let nameBytes = 256
     static let maxErrors = 50
+    static let tokenBytes = 2_048
     static let maxFeatures = 32
-    /// Of a whole catalogue, as it came.
+    /// Of a whole catalogue, as it is written.
     static let maxCatalogBytes = 200_000
+
+    /// One that cannot be sent back in a header is none.
+    static func etag(_ text: String) -> String? {
+        text.utf8.count <= textBytes && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } ? text : nil
+    }
 
     static func cut(_ text: inout String?, to limit: Int = textBytes) {
         guard let given = text, given.utf8.count > limit else { return }
@@ -43,7 +49,6 @@ enum AnswerLimits {
             cut(&error)
             job.error = error
         }
-        if let progress = job.progress { job.progress = min(max(progress, 0), 100) }
     }
 
     static func cut(_ status: inout ProviderStatus) {

@@ -1,9 +1,9 @@
 import OMSModel
 import OMSProtocol
 
-/// Parses a provider's answer. Providers are independent systems, so nothing in a body is trusted before it has the
-/// form of the contract.
-package struct AnswerReader {
+/// Reads a provider's answer. Providers are independent systems: nothing in a body is trusted before it has the form of
+/// the contract, and nothing odd in it spoils more than itself.
+package struct AnswerReader: Sendable {
     package init() {}
 
     package func read(
@@ -20,74 +20,147 @@ package struct AnswerReader {
         }
         return .answered(
             status: status, retryAfterSeconds: header("retry-after").flatMap { Int($0) }.map { min(max($0, 0), 300) },
-            etag: header("etag"), body: parsed)
+            etag: header("etag").flatMap(AnswerLimits.etag), body: parsed)
     }
 
+    /// What a body may cost to read: a page of a thousand jobs has some 15,000 values.
+    static let limits = JSONLimits(bytes: 1 << 20, depth: 32, nodes: 100_000)
+
     private func content(_ kind: ProviderCall.Kind, _ body: [UInt8]) -> ProviderAnswer.Body {
-        do {
-            let data = try JSONReader.readLeniently(body, Self.limits)
+        let (tree, leftOut): (JSONValue, Int)
+        do throws(JSONFault) {
+            (tree, leftOut) = try JSONReader.readLeniently(body, Self.limits)
+        } catch {
+            return .malformed("not valid JSON: \(error)")
+        }
+        var row = OddRow(tree)
+        if leftOut > 0 { row.note("what is nested deeper than \(Self.limits.depth) levels was left out") }
+        do throws(Unreadable) {
             switch kind {
-            case .services:
-                let list = try JSON.decode(ServiceList.self, from: data, policy: .lenient)
-                guard body.count <= AnswerLimits.maxCatalogBytes else {
-                    return .malformed("a catalogue of \(body.count) bytes; at most \(AnswerLimits.maxCatalogBytes)")
-                }
-                return .services(list)
-            case .status:
-                var status = try JSON.decode(ProviderStatus.self, from: data, policy: .lenient)
-                AnswerLimits.cut(&status)
-                return .status(status)
-            case .sweep, .batch:
-                var list = try JSON.decode(JobList.self, from: data, policy: .lenient)
-                guard list.jobs.count <= Self.maxPageItems else {
-                    return .malformed("a page of \(list.jobs.count) jobs; at most \(Self.maxPageItems)")
-                }
-                for index in list.jobs.indices {
-                    list.jobs[index].error = list.jobs[index].error.map(foreign)
-                    AnswerLimits.cut(&list.jobs[index])
-                }
-                return .jobs(list)
-            case .job(let id), .stop(let id, _): return try job(data, id)
-            case .submit(let request): return try job(data, request.id)
+            case .services: return try .services(services(&row))
+            case .status: return try .status(row.status())
+            case .sweep, .batch: return try .jobs(jobs(&row))
+            case .job(let id), .stop(let id, _): return try .job(job(&row, id))
+            case .submit(let request): return try .job(job(&row, request.id))
             }
         } catch {
-            return .malformed(readable(error))
+            return .malformed([error.why, row.firstNote].compactMap { $0 }.joined(separator: "; "))
         }
     }
 
-    private func job(_ data: JSONValue, _ id: JobID) throws -> ProviderAnswer.Body {
-        var job = try JSON.decode(ProviderJob.self, from: data, policy: .lenient)
-        job.error = job.error.map(foreign)
-        AnswerLimits.cut(&job)
-        if job.id != id { return .malformed("asked for job \(id), got \(job.id)") }
-        if !job.state.isProviderState { return .malformed("'\(job.state.rawValue)' is no state of a provider's job") }
-        return .job(job)
+    // MARK: - Jobs
+
+    private func job(_ row: inout OddRow, _ id: JobID) throws(Unreadable) -> ProviderJob {
+        var job = try row.job()
+        guard job.id == id else { throw Unreadable("asked for job \(id), got \(job.id)") }
+        job.odd = row.firstNote
+        return job
     }
 
     private static let maxPageItems = 1_000
-    /// What a body may cost to read.
-    static let limits = JSONLimits(bytes: 1 << 20, depth: 32, nodes: 100_000)
 
-    /// `stale-epoch` is the gateway's own word, on which a Work Manager ends itself: in a provider's mouth it is another
-    /// one, or any provider could end the Work Managers of its tenants.
-    private func foreign(_ problem: Problem) -> Problem {
-        guard problem.slug == ProblemSlug.staleEpoch.rawValue else { return problem }
-        var problem = problem
-        problem.type = ProblemSlug.providerFenced.urn
-        return problem
+    private func jobs(_ page: inout OddRow) throws(Unreadable) -> JobList {
+        let rows = try page.list("jobs")
+        guard rows.count <= Self.maxPageItems else {
+            throw Unreadable("a page of \(rows.count) jobs; at most \(Self.maxPageItems)")
+        }
+        var list = JobList(statistics: page.statistics(), jobs: [])
+        var skipped = Skipped(of: rows.count, "job")
+        for (index, row) in rows.enumerated() {
+            var row = OddRow(row)
+            do throws(Unreadable) {
+                let job = try row.job()
+                list.jobs.append(job)
+                if let odd = row.firstNote { skipped.note("jobs/\(index)/\(odd)") }
+            } catch {
+                skipped.skip("jobs/\(index)\(error.why.isPlace ? "/" : ": ")\(error.why)")
+            }
+        }
+        list.nextPageToken = page.text("next_page_token")
+        if let token = list.nextPageToken, token.utf8.count > AnswerLimits.tokenBytes {
+            list.nextPageToken = nil
+            page.note("next_page_token: \(token.utf8.count) bytes, at most \(AnswerLimits.tokenBytes)")
+        }
+        list.odd = skipped.sentence ?? page.firstNote
+        return list
     }
 
-    /// A body that is no problem+json is wrapped: its first 512 bytes become the detail.
+    // MARK: - Catalogue
+
+    private func services(_ body: inout OddRow) throws(Unreadable) -> ServiceList {
+        let rows = try body.list("services")
+        let bytes = rows.reduce(0) { $0 + $1.encodedBytes }
+        guard bytes <= AnswerLimits.maxCatalogBytes else {
+            throw Unreadable("a catalogue of \(bytes) bytes; at most \(AnswerLimits.maxCatalogBytes)")
+        }
+        var list = ServiceList(services: [])
+        var skipped = Skipped(of: rows.count, "service")
+        for (index, row) in rows.enumerated() {
+            do {
+                list.services.append(try JSON.decode(ServiceDescription.self, from: row, policy: .lenient))
+            } catch {
+                let why = readable(error)
+                skipped.skip("services/\(index)\(why.isPlace ? "/" : ": ")\(why)")
+            }
+        }
+        list.odd = skipped.sentence ?? body.firstNote
+        return list
+    }
+
+    // MARK: - Problems
+
+    /// A body that is no JSON is wrapped: its first 512 bytes become the detail.
     private func problem(_ status: Int, _ body: [UInt8]) -> Problem {
-        if let tree = try? JSONReader.readLeniently(body, Self.limits),
-            var problem = try? JSON.decode(Problem.self, from: tree, policy: .lenient)
+        if let tree = try? JSONReader.readLeniently(body, Self.limits).value, tree.objectValue != nil,
+            var problem = OddRow.problem(tree)
         {
             problem.status = status
-            AnswerLimits.cut(&problem)
-            return foreign(problem)
+            if problem.title == nil, problem.type == OddRow.noType { problem.title = "HTTP status \(status)" }
+            return problem
         }
         let text = String(decoding: body.prefix(512), as: UTF8.self)
         return Problem(
-            type: "about:blank", title: "HTTP status \(status)", status: status, detail: text.isEmpty ? nil : text)
+            type: OddRow.noType, title: "HTTP status \(status)", status: status, detail: text.isEmpty ? nil : text)
+    }
+}
+
+/// Why a row, or a whole answer, says nothing that can be used.
+struct Unreadable: Error {
+    var why: String
+    init(_ why: String) { self.why = why }
+}
+
+/// How many rows of a list could not be read, and why not the first: for the provider's health.
+private struct Skipped {
+    private let total: Int
+    private let what: String
+    private var count = 0
+    private var first: String?
+    private var noted: String?
+
+    init(of total: Int, _ what: String) {
+        self.total = total
+        self.what = what
+    }
+
+    mutating func skip(_ why: String) {
+        count += 1
+        if first == nil { first = why }
+    }
+
+    /// Of a row that was read.
+    mutating func note(_ odd: String) { if noted == nil { noted = odd } }
+
+    var sentence: String? {
+        guard let first else { return noted }
+        return "\(count) of \(total) \(what)s cannot be read; the first: \(first)"
+    }
+}
+
+extension String {
+    /// Whether a sentence begins with a path, as in `id: is missing`.
+    fileprivate var isPlace: Bool {
+        guard let colon = firstIndex(of: ":") else { return false }
+        return !self[..<colon].contains(" ")
     }
 }

@@ -170,8 +170,7 @@ extension Gateway {
         switch ReadOutcome(answer) {
         case .found(let report):
             if let request = job.request, job.state == .submitting || job.state == .unknown, !job.acknowledged,
-                report.service != request.service || report.tenant != request.tenant
-                    || report.labels?["run_id"] != request.labels?["run_id"]
+                !report.answers(request)
             {
                 return end(job, as: .rejected, Problem(.idConflict, "the id belongs to another job there"), at: now)
             }

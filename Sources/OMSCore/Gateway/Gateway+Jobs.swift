@@ -307,6 +307,7 @@ extension Gateway {
 
     mutating func apply(_ report: ProviderJob, to job: GatewayJob, at now: Moment) {
         var job = job
+        let report = report.timed(now.wall)
         if job.state.isTerminal, tookSign(report, from: job.provider, at: now) { return put(job, at: now) }
         if job.isRecorded, !job.acknowledged { effects.append(.record(.acknowledged(job.id))) }
         let applied = job.apply(report, at: now)

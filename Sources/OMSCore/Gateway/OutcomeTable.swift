@@ -163,13 +163,30 @@ enum HealthSign: Equatable {
                 if case .status = body { self = .good } else { self = .failure(body.problem(status)) }
             case ..<200: self = .failure(Problem(.providerMalformed, "status \(status) is no answer", status: status))
             default:
-                if case .malformed = body { self = .warning(body.problem(status)) } else { self = .good }
+                if case .malformed = body {
+                    self = .warning(body.problem(status))
+                } else if let odd = body.odd {
+                    self = .warning(Problem(.providerMalformed, odd, status: status))
+                } else {
+                    self = .good
+                }
             }
         }
     }
 }
 
 extension ProviderAnswer.Body {
+    /// What of a readable body was not as the contract says.
+    var odd: String? {
+        switch self {
+        case .services(let list): list.odd
+        case .status(let status): status.odd
+        case .jobs(let list): list.odd
+        case .job(let job): job.odd
+        case .problem, .empty, .malformed: nil
+        }
+    }
+
     func problem(_ status: Int) -> Problem {
         switch self {
         case .problem(let problem): problem

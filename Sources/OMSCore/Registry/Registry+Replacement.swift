@@ -141,7 +141,7 @@ extension Registry {
             advance(tenant, .sealing, isForced: true, at: now)
             return startSealing(tenant, at: now)
         }
-        let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
+        let patience = NumberBounds.milliseconds(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds)
         let isSilent = now.monotonic - track.lastHeard >= patience
         let isOverdue = now.wall >= operation.deadline.advanced(byMilliseconds: Self.drainSlackMilliseconds)
         let isDue = isSilent || isOverdue || track.isOvertaken

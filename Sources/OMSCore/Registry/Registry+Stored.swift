@@ -169,7 +169,9 @@ extension Registry {
 
     /// Spreads the tenants' heartbeats over the interval.
     func beatOffset(_ tenant: TenantID) -> Int64 {
-        Int64(truncatingIfNeeded: (fnv1a128(tenant.text.utf8) >> 40) % UInt128(UInt64(heartbeatSeconds) * 1000))
+        Int64(
+            truncatingIfNeeded: (fnv1a128(tenant.text.utf8) >> 40)
+                % UInt128(NumberBounds.milliseconds(heartbeatSeconds)))
     }
 
     private mutating func take(

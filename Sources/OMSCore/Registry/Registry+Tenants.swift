@@ -101,7 +101,7 @@ extension Registry {
             return
         }
         let since = fleets[fleet]?.lostSince ?? planFrom
-        let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
+        let patience = NumberBounds.milliseconds(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds)
         guard now.monotonic - since >= patience, chooseFleet(at: now) != nil, !track.isBeginning else {
             return explain(
                 tenant, "fleet-lost", "fleet \(fleet) is not connected; its Work Managers may still run", at: now)
@@ -175,7 +175,7 @@ extension Registry {
 
     /// Asks for the status. After a miss it asks more often, so that a lost message is not taken for a lost Work Manager.
     private mutating func beat(_ tenant: TenantID, _ track: TenantTrack, at now: Moment) {
-        let interval = Int64(heartbeatSeconds) * 1000
+        let interval = NumberBounds.milliseconds(heartbeatSeconds)
         tenants[tenant]?.unanswered += 1
         if track.unanswered == 1 { show(tenant, "suspect", at: now) }
         if track.unanswered >= 2, !track.isConfirmed, !isProcessGone(track),
@@ -217,7 +217,7 @@ extension Registry {
         explain(
             tenant, "heartbeats-missed",
             "the Work Manager of epoch \(track.epoch) does not answer its heartbeats", at: now)
-        let patience = Int64(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds) * 1000
+        let patience = NumberBounds.milliseconds(specs[tenant]?.replaceAfterSeconds ?? Self.defaultReplaceAfterSeconds)
         guard now.monotonic - track.lastHeard >= patience, track.operation == nil, !track.isBeginning else { return }
         // The broker notices a process that is stopped only after a while: it must not get the next epoch too.
         fleets[fleet]?.isSilent = true

@@ -136,7 +136,7 @@ package struct Registry: Sendable {
         sessionSeconds: Int = 15, retention: Retention = .days(Retention.defaultDays), at now: Moment
     ) {
         self.patience = patience
-        sessionMilliseconds = Int64(sessionSeconds) * 1000
+        sessionMilliseconds = NumberBounds.milliseconds(sessionSeconds)
         self.retention = retention
         pruning = PruningWork(retention)
         self.id = id

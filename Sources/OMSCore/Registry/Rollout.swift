@@ -75,13 +75,13 @@ package struct Rollout: Hashable, Codable, Sendable {
         }
         let age = now.milliseconds - waveStarted.milliseconds
         let next: Verdict = wave + 1 < waves.count ? .nextWave : .complete
-        guard age >= Int64(soakSeconds) * 1000 else {
+        guard age >= NumberBounds.milliseconds(soakSeconds) else {
             return .wait("\(waveText) shows itself until its \(soakSeconds) s are over")
         }
         if tenants == 0 { return next }
         guard let missing = missing(all.finished, bad, services) else { return next }
         let deadline = deadlineSeconds ?? Self.standardDeadlineSeconds
-        return age < Int64(deadline) * 1000
+        return age < NumberBounds.milliseconds(deadline)
             ? .wait(missing) : .abort("\(missing), and the deadline of a wave (\(deadline) s) is over")
     }
 

@@ -36,7 +36,7 @@ package struct Timetable: Hashable, Sendable {
         if frequency.once == true {
             rhythm = .once(isRepeated: follows)
         } else if let seconds = frequency.everySeconds, seconds > 0 {
-            let period = Int64(seconds) * 1000
+            let period = NumberBounds.milliseconds(seconds)
             rhythm = .every(
                 period: period,
                 phase: frequency.spread == true ? Self.phase(period, tenant: tenant, service: service) : 0)

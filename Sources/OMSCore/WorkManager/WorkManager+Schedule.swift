@@ -43,7 +43,7 @@ extension WorkManager {
         if noteBegun(plan, timetable, through: now.wall, at: now) { return true }
         // 1. Too late to be of use.
         if let window = plan.catchUpSeconds {
-            let end = now.wall.advanced(byMilliseconds: -Int64(window) * 1000 - 1)
+            let end = now.wall.advanced(byMilliseconds: -NumberBounds.milliseconds(window) - 1)
             let late = timetable.backlog(after: track.lastTick, through: end, keeping: 0)
             if let (first, count) = late.dropped {
                 supersede(plan, from: first, count, through: end, "later than catch_up_s (\(window) s)", at: now)

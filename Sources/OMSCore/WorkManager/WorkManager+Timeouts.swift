@@ -26,7 +26,7 @@ extension RunTrack {
         func after(_ seconds: Int?, _ since: Int64, _ slug: ProblemSlug, _ what: String) -> (
             at: Int64, slug: ProblemSlug, text: String
         )? {
-            seconds.map { (since + Int64($0) * 1000, slug, "\(what) within \($0) s") }
+            seconds.map { (since + NumberBounds.milliseconds($0), slug, "\(what) within \($0) s") }
         }
         switch job.state {
         case .pending, .submitting:

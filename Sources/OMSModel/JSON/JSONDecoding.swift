@@ -166,27 +166,40 @@ extension JSONNodeDecoder: SingleValueDecodingContainer {
     package func decode(_: UInt64.Type) throws -> UInt64 { try integer() }
     package func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try read(type) }
 
-    private func integer<Value: FixedWidthInteger>() throws -> Value {
+    private func integer<Value: FixedWidthInteger>() throws -> Value { try integer(within: NumberBounds.all) }
+
+    func integer<Value: FixedWidthInteger>(within range: ClosedRange<Int64>) throws -> Value {
+        let least = max(range.lowerBound, Int64(clamping: Value.min))
+        let most = min(range.upperBound, Int64(clamping: Value.max))
+        let exact: Int64?
+        let rounded: Double
         switch node {
-        case .int(let value):
-            if let exact = Value(exactly: value) { return exact }
-            if policy == .lenient { return Value(clamping: value) }
-        case .double(let value):
-            if let exact = Value(exactly: value) { return exact }
-            if policy == .lenient, value.isFinite { return nearest(value) }
-            if value.rounded(.towardZero) != value { throw mismatch("an integer") }
+        case .int(let value): (exact, rounded) = (value, Double(value))
+        case .double(let value) where value.isFinite:
+            (exact, rounded) = (Int64(exactly: value), value.rounded(.towardZero))
         case .number(let number):
-            if policy == .lenient {
-                return nearest(
-                    number.double ?? (number.isNegative ? -.greatestFiniteMagnitude : .greatestFiniteMagnitude))
-            }
+            (exact, rounded) = (
+                nil, number.double ?? (number.isNegative ? -.greatestFiniteMagnitude : .greatestFiniteMagnitude)
+            )
         default: throw mismatch("an integer")
         }
-        throw mismatch("an integer of \(Value.min) to \(Value.max)")
+        if let exact, least <= exact, exact <= most { return Value(truncatingIfNeeded: exact) }
+        guard policy == .lenient else {
+            if case .double(let value) = node, value != rounded { throw mismatch("an integer") }
+            throw mismatch("an integer of \(least) to \(most)")
+        }
+        if let exact { return Value(truncatingIfNeeded: min(max(exact, least), most)) }
+        let whole = Int64(exactly: rounded) ?? (rounded < 0 ? .min : .max)
+        return Value(truncatingIfNeeded: min(max(whole, least), most))
     }
 
-    private func nearest<Value: FixedWidthInteger>(_ value: Double) -> Value {
-        Value(exactly: value.rounded(.towardZero)) ?? (value < 0 ? .min : .max)
+    func number(within range: ClosedRange<Double>?) throws -> Double {
+        let value = try decode(Double.self)
+        guard let range, !range.contains(value) else { return value }
+        guard policy == .lenient else {
+            throw mismatch("a number of \(Int(range.lowerBound)) to \(Int(range.upperBound))")
+        }
+        return min(max(value, range.lowerBound), range.upperBound)
     }
 }
 
@@ -243,16 +256,30 @@ private struct JSONMembers<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return try within(key) { try JSONNodeDecoder(node: node, policy: policy).read(type) }
     }
 
+    private func bounded<Value: FixedWidthInteger>(_ key: Key) throws -> Value {
+        let decoder = try decoder(key)
+        return try within(key) { try decoder.integer(within: NumberBounds.integers(of: key.stringValue)) }
+    }
+
+    private func figure(_ key: Key) throws -> Double {
+        let decoder = try decoder(key)
+        return try within(key) { try decoder.number(within: NumberBounds.numbers(of: key.stringValue)) }
+    }
+
+    private func isThere(_ key: Key) -> Bool {
+        if case .null = members[key.stringValue] ?? .null { false } else { true }
+    }
+
     func decodeNil(forKey key: Key) throws -> Bool { try decoder(key).decodeNil() }
     func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool { try must(type, key) }
     func decode(_ type: String.Type, forKey key: Key) throws -> String { try must(type, key) }
-    func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try must(type, key) }
+    func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try figure(key) }
     func decode(_ type: Float.Type, forKey key: Key) throws -> Float { try must(type, key) }
-    func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try must(type, key) }
+    func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try bounded(key) }
     func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try must(type, key) }
     func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 { try must(type, key) }
     func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 { try must(type, key) }
-    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 { try must(type, key) }
+    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 { try bounded(key) }
     func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt { try must(type, key) }
     func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 { try must(type, key) }
     func decode(_ type: UInt16.Type, forKey key: Key) throws -> UInt16 { try must(type, key) }
@@ -261,9 +288,11 @@ private struct JSONMembers<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value { try must(type, key) }
     func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? { try may(type, key) }
     func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? { try may(type, key) }
-    func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? { try may(type, key) }
-    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try may(type, key) }
-    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? { try may(type, key) }
+    func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? {
+        try isThere(key) ? figure(key) : nil
+    }
+    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try isThere(key) ? bounded(key) : nil }
+    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? { try isThere(key) ? bounded(key) : nil }
     func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? { try may(type, key) }
 
     func nestedContainer<Other: CodingKey>(

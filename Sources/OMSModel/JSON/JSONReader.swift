@@ -34,23 +34,32 @@ package struct JSONFault: Error, Hashable, Sendable, CustomStringConvertible {
 package enum JSONReader {
     /// - Throws: `JSONFault`
     package static func read(_ bytes: [UInt8], _ limits: JSONLimits) throws(JSONFault) -> JSONValue {
-        try read(bytes, limits, isLenient: false)
+        try read(bytes, limits, isLenient: false).value
     }
 
     /// As `read`, for what foreign programs write: a byte order mark, control characters inside texts, `NaN` and
     /// `Infinity` (as texts) are taken, and what is nested too deeply is left out, with a text in its place.
-    package static func readLeniently(_ bytes: [UInt8], _ limits: JSONLimits) throws(JSONFault) -> JSONValue {
+    /// - Returns: the value, and how many inner ones were left out.
+    package static func readLeniently(
+        _ bytes: [UInt8], _ limits: JSONLimits
+    ) throws(JSONFault) -> (value: JSONValue, leftOut: Int) {
         try read(bytes, limits, isLenient: true)
     }
 
-    private static func read(_ bytes: [UInt8], _ limits: JSONLimits, isLenient: Bool) throws(JSONFault) -> JSONValue {
+    private static func read(
+        _ bytes: [UInt8], _ limits: JSONLimits, isLenient: Bool
+    ) throws(JSONFault) -> (value: JSONValue, leftOut: Int) {
         guard bytes.count <= limits.bytes else {
             throw JSONFault(offset: limits.bytes, what: "\(bytes.count) bytes, at most \(limits.bytes)")
         }
         // The closure does not throw, since typed errors do not pass through it.
-        let result = bytes.withUnsafeBufferPointer { bytes -> Result<JSONValue, JSONFault> in
+        let result = bytes.withUnsafeBufferPointer { bytes -> Result<(JSONValue, Int), JSONFault> in
             var scanner = JSONScanner(bytes: bytes, limits: limits, isLenient: isLenient)
-            do throws(JSONFault) { return .success(try scanner.document()) } catch { return .failure(error) }
+            do throws(JSONFault) {
+                return .success((try scanner.document(), scanner.leftOut))
+            } catch {
+                return .failure(error)
+            }
         }
         return try result.get()
     }
@@ -62,6 +71,7 @@ struct JSONScanner {
     let isLenient: Bool
     var at = 0
     private var nodes = 0
+    private(set) var leftOut = 0
 
     init(bytes: UnsafeBufferPointer<UInt8>, limits: JSONLimits, isLenient: Bool) {
         self.bytes = bytes
@@ -204,7 +214,10 @@ struct JSONScanner {
             default: break
             }
             at += 1
-            if open == 0 { return false }
+            if open == 0 {
+                leftOut += 1
+                return false
+            }
         }
         throw ended
     }

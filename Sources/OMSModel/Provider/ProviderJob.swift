@@ -46,6 +46,13 @@ package struct ProviderJob: Hashable, Codable, Sendable {
     package var outputs: JSONObject?
     /// Present exactly when `failed`.
     package var error: Problem?
+    /// What the reader left out of it, in words. No member of the interface.
+    package var odd: String?
+
+    enum CodingKeys: String, CodingKey {
+        case id, service, tenant, state, revision, attempt, progress, message, created, started, updated, finished
+        case labels, outputs, error
+    }
 
     package init(
         id: JobID, service: ServiceID, tenant: TenantID, state: JobState, revision: Int, attempt: Int? = nil,
@@ -95,6 +102,8 @@ package struct JobList: Hashable, Codable, Sendable {
     package var statistics: JobStatistics
     package var jobs: [ProviderJob]
     package var nextPageToken: String?
+    /// What the reader skipped or left out, in words. No member of the interface.
+    package var odd: String?
 
     package init(statistics: JobStatistics, jobs: [ProviderJob], nextPageToken: String? = nil) {
         self.statistics = statistics

@@ -28,6 +28,8 @@ package struct ProviderStatus: Hashable, Codable, Sendable {
     package var jobs: ProviderJobFigures?
     /// Why it is not `pass`, in words.
     package var output: String?
+    /// What the reader left out of it, in words. No member of the interface.
+    package var odd: String?
 
     package init(
         status: Level, version: String, release: String? = nil, time: Timestamp, startedAt: Timestamp,

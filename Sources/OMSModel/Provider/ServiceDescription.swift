@@ -109,6 +109,10 @@ package struct ServiceLimits: Hashable, Codable, Sendable {
 /// The body of `GET /services`.
 package struct ServiceList: Hashable, Codable, Sendable {
     package var services: [ServiceDescription]
+    /// What the reader skipped, in words. No member of the interface.
+    package var odd: String?
+
+    enum CodingKeys: String, CodingKey { case services }
 
     package init(services: [ServiceDescription]) {
         self.services = services

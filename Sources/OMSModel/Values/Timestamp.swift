@@ -8,10 +8,15 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
     package func advanced(bySeconds seconds: Int) -> Timestamp {
-        Timestamp(milliseconds: milliseconds + Int64(seconds) * 1000)
+        let (delta, overflow) = Int64(seconds).multipliedReportingOverflow(by: 1000)
+        return advanced(byMilliseconds: overflow ? (seconds < 0 ? .min : .max) : delta)
     }
 
-    package func advanced(byMilliseconds delta: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds + delta) }
+    /// Stays at the earliest or latest time that there is.
+    package func advanced(byMilliseconds delta: Int64) -> Timestamp {
+        let (sum, overflow) = milliseconds.addingReportingOverflow(delta)
+        return Timestamp(milliseconds: overflow ? (delta < 0 ? .min : .max) : sum)
+    }
 }
 
 extension Timestamp: CustomStringConvertible {
@@ -89,10 +94,17 @@ extension Timestamp: Codable {
         let text = try decoder.singleValueContainer().decode(String.self)
         guard let value = Timestamp(text) else {
             throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is not an RFC 3339 time"))
+                .init(codingPath: decoder.codingPath, debugDescription: "'\(text.prefix(60))' is not an RFC 3339 time"))
+        }
+        // There is no year 0, in which some programs write "never"; PostgreSQL refuses it.
+        guard value >= Self.yearOne else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is before the year 1"))
         }
         self = value
     }
+
+    private static let yearOne = Timestamp(milliseconds: -62_135_596_800_000)
 
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()

@@ -1,3 +1,5 @@
+import OMSModel
+
 /// Why a type has no schema: it must be made readable for `SchemaRecorder`, or get a `WrittenSchema`.
 struct SchemaError: Error, CustomStringConvertible {
     let description: String
@@ -117,7 +119,14 @@ private final class RecordingDecoder: Decoder {
     }
 
     func note<T: Decodable>(_ type: T.Type, _ key: any CodingKey, required: Bool) throws -> T {
-        let (node, sample) = try recorder.schema(of: type)
+        var (node, sample) = try recorder.schema(of: type)
+        if type is Int.Type || type is Int64.Type {
+            // What the reader takes; seconds and epochs are the ones that matter.
+            let range = NumberBounds.integers(of: key.stringValue)
+            node = [
+                "type": "integer", "minimum": .int(Int(range.lowerBound)), "maximum": .int(Int(range.upperBound)),
+            ]
+        }
         properties.append(.init(name: key.stringValue, schema: node, isRequired: required))
         return sample
     }
