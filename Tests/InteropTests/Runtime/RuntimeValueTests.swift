@@ -1,7 +1,8 @@
 import Glibc
 import Logging
-@testable import OMSRuntime
 import Testing
+
+@testable import OMSRuntime
 
 private struct Highest: RandomNumberGenerator {
     mutating func next() -> UInt64 { .max }
@@ -61,7 +62,61 @@ private struct Highest: RandomNumberGenerator {
             metadata: ["long": "x\(String(repeating: "é", count: 3_000))"])
         let all = lines.withLock { $0 }
         #expect(all.first?.contains(#"msg="\x1b[2J\r\n\u{9b}1m\u{202e}\u{2028}\u{85}é日""#) == true, "\(all)")
-        #expect(all.first?.contains("éé\"\n") == true)
+        #expect(all.first?.contains("éé...\"\n") == true)
+    }
+
+    @Test("nothing that moves a cursor or turns the writing reaches a log, and a line fits into a pipe at once")
+    func unseen() {
+        let lines = Locked([[UInt8]]())
+        let handler = LogfmtHandler(service: "test", level: .info) { bytes in lines.withLock { $0.append(bytes) } }
+        let logger = Logger(label: "x") { _ in handler }
+        logger.notice("a\r\nb", metadata: ["error": "\u{1b}[2J\u{9b}31m \u{202e}txt\u{2028}\u{7}\u{7f}\u{85} é 日"])
+        logger.notice(
+            "long",
+            metadata: [
+                "a": "\(String(repeating: "é", count: 5_000))", "b": "\(String(repeating: "\u{1}", count: 5_000))",
+            ])
+        let all = lines.withLock { $0 }.map { String(decoding: $0, as: UTF8.self) }
+        #expect(
+            all[0].dropFirst(24)
+                == #" level=notice service=test msg="a\r\nb" error="\x1b[2J\u{9b}31m \u{202e}txt\u{2028}\x07\x7f\u{85} é 日""#
+                + "\n")
+        #expect(all[1].utf8.count <= LogfmtLine.maximumBytes && !all[1].contains("\u{fffd}"))
+        #expect(all[1].contains("é...\"") && all[1].hasSuffix("...\"\n"))
+    }
+
+    @Test("a log that nobody reads loses lines, says how many, and holds nobody up")
+    func stalledReader() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let sink = LogSink(ends[1])
+        let line = Array(String(repeating: "x", count: 999).utf8) + [10]
+        let start = MonotonicClock.milliseconds
+        for _ in 0..<2_000 { sink.write(line) }
+        #expect(MonotonicClock.milliseconds - start < 2_000)
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        let held = read(ends[0], &buffer, buffer.count)
+        let lost = 2_000 - held / 1_000
+        #expect(held % 1_000 == 0 && lost > 1_000)
+        sink.write(line)
+        let text = String(decoding: buffer[..<read(ends[0], &buffer, buffer.count)], as: UTF8.self)
+        #expect(text.contains("count=\(lost)") && text.hasSuffix("x\n"), "\(text.prefix(200))")
+    }
+
+    @Test("one line a minute of each kind, and the next one says how many there were")
+    func throttle() {
+        var throttle = LogThrottle()
+        let firsts = [throttle.admit("a", at: 0), throttle.admit("b", at: 1)]
+        #expect(firsts == [1, 1])
+        let rest = (1...500).compactMap { throttle.admit("a", at: Int64($0)) }
+        #expect(rest.isEmpty)
+        let (before, after) = (throttle.admit("a", at: 59_999), throttle.admit("a", at: 60_000))
+        #expect(before == nil && after == 502)
+        #expect(throttle.total == 504)
+        // Kinds without end share one.
+        let said = (0..<10_000).count { throttle.admit("k\($0)", at: 70_000) != nil }
+        #expect(said <= LogThrottle.maxKinds)
     }
 }
 
