@@ -17,8 +17,9 @@ package actor FleetShell {
     private var bus: Bus?
     private var timer = WakeTimer()
     private let box: BlackBox?
-    /// The last filter of each tenant whose subscription is awaited, and whose it is.
-    private var awaited: [String: TenantID] = [:]
+    /// The filters of each tenant whose subscription is awaited, and whose each one is.
+    private var awaited: [TenantID: Set<String>] = [:]
+    private var owners: [String: TenantID] = [:]
 
     /// - Parameter crashOn: for tests: dies while it looks after this tenant's Work Manager.
     init(loop: EventLoop, core: Fleet, box: BlackBox?, crashOn: TenantID? = nil, logger: Logger) {
@@ -61,27 +62,24 @@ package actor FleetShell {
         case .disconnected: break
         case .message(let message): perform(core.receive(.received(message), at: ServiceHost.now))
         case .subscribed(let filter):
-            if let tenant = awaited.removeValue(forKey: filter) {
-                perform(core.receive(.subscribed(tenant), at: ServiceHost.now))
-            }
+            guard let tenant = owners[filter], awaited[tenant]?.remove(filter) != nil,
+                awaited[tenant]?.isEmpty == true
+            else { return }
+            awaited[tenant] = nil
+            perform(core.receive(.subscribed(tenant), at: ServiceHost.now))
+        case .subscriptionRefused(let filter, let why):
+            guard let tenant = owners[filter] else { return }
+            perform(core.receive(.deaf(tenant, why: why), at: ServiceHost.now))
         }
     }
 
     private func perform(_ effects: [Fleet.Effect]) {
-        box?.clear()
-        for effect in effects {
-            switch effect {
-            case .publish(let message): bus?.assumeIsolated { $0.publish(message) }
-            case .subscribe(let tenant):
-                let filters = Self.subscriptions(of: tenant)
-                awaited[filters[filters.count - 1].filter] = tenant
-                bus?.assumeIsolated { $0.subscribe(filters) }
-            case .unsubscribe(let tenant):
-                bus?.assumeIsolated { $0.unsubscribe(Self.subscriptions(of: tenant).map(\.filter)) }
-            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
-            case .report(let report): log(report)
-            }
+        var effects = effects
+        // What did not leave goes back to the core, which makes it smaller or gives it up; its every answer is smaller.
+        for _ in 0..<Self.maxRefusals where !effects.isEmpty {
+            effects = carryOut(effects).flatMap { core.receive(.notSent($0), at: ServiceHost.now) }
         }
+        _ = carryOut(effects)
         timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
             self?.assumeIsolated { shell in
                 shell.timer.fired()
@@ -90,11 +88,38 @@ package actor FleetShell {
         }
     }
 
+    /// In a row, before what is left waits for its repetition.
+    private static let maxRefusals = 16
+
+    private func carryOut(_ effects: [Fleet.Effect]) -> [NotSent] {
+        var refusals: [NotSent] = []
+        box?.clear()
+        for effect in effects {
+            switch effect {
+            case .publish(let message):
+                if let refusal = bus?.assumeIsolated({ $0.publish(message) }) { refusals.append(refusal) }
+            case .subscribe(let tenant):
+                let filters = Self.subscriptions(of: tenant)
+                awaited[tenant] = Set(filters.map(\.filter))
+                for filter in filters { owners[filter.filter] = tenant }
+                bus?.assumeIsolated { $0.subscribe(filters) }
+            case .unsubscribe(let tenant):
+                let filters = Self.subscriptions(of: tenant).map(\.filter)
+                awaited[tenant] = nil
+                for filter in filters { owners[filter] = nil }
+                bus?.assumeIsolated { $0.unsubscribe(filters) }
+            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
+            case .report(let report): log(report)
+            }
+        }
+        return refusals
+    }
+
     /// What a hosted Work Manager hears. Job events of all its providers come through one filter.
     private static func subscriptions(of tenant: TenantID) -> [MQTTSubscription] {
         [
             Topic.wmHeartbeat(tenant).subscription, Topic.wmCommitted(tenant).subscription,
-            Topic.wmEpoch(tenant).subscription,
+            Topic.wmEpoch(tenant).subscription, Topic.wmState(tenant).guardedSubscription,
             MQTTSubscription("tenant/\(tenant)/sp/+/job/event", qos: TopicKind.jobEvent.row.qos),
         ]
     }

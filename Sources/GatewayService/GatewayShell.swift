@@ -28,6 +28,8 @@ package actor GatewayShell {
     /// Names the provider whose answer is being handled, if this process should die of it.
     private let box: BlackBox?
     private var bus: Bus?
+    /// By the filter of its orders.
+    private var orders: [String: ProviderID] = [:]
     private var timer = WakeTimer()
     private var linesOfAhead = OncePerMinute<TenantID>()
     /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
@@ -95,7 +97,10 @@ package actor GatewayShell {
         case .connected: perform(core.receive(.connected, at: ServiceHost.now))
         case .message(let message): perform(core.receive(.received(message), at: ServiceHost.now))
         case .disconnected: perform(core.receive(.disconnected, at: ServiceHost.now))
-        case .subscribed: break
+        case .subscribed(let filter):
+            if let provider = orders[filter] { perform(core.receive(.hears(provider), at: ServiceHost.now)) }
+        case .subscriptionRefused(let filter, let why):
+            if let provider = orders[filter] { perform(core.receive(.deaf(provider, why: why), at: ServiceHost.now)) }
         }
     }
 
@@ -173,7 +178,12 @@ package actor GatewayShell {
             switch effect {
             case .publish(let message):
                 // What is not on disk is not promised to anybody: whoever asked asks again.
-                if failure == nil { bus?.assumeIsolated { $0.publish(message) } }
+                if failure == nil, let refusal = bus?.assumeIsolated({ $0.publish(message) }) {
+                    // Not from within: what the core makes of it comes after what it has decided before.
+                    loop.post { [weak self] in
+                        self?.assumeIsolated { $0.perform($0.core.receive(.notSent(refusal), at: ServiceHost.now)) }
+                    }
+                }
             case .call(let call):
                 if let failure, case .submit = call.kind {
                     answered(call, 0, .failed(.notSent, .ledger, failure))
@@ -182,9 +192,12 @@ package actor GatewayShell {
                 } else {
                     make(call)
                 }
-            case .subscribe(let provider): bus?.assumeIsolated { $0.subscribe([Self.commands(for: provider)]) }
+            case .subscribe(let provider):
+                orders[Self.commands(for: provider).filter] = provider
+                bus?.assumeIsolated { $0.subscribe(Self.subscriptions(for: provider)) }
             case .unsubscribe(let provider):
-                bus?.assumeIsolated { $0.unsubscribe([Self.commands(for: provider).filter]) }
+                orders[Self.commands(for: provider).filter] = nil
+                bus?.assumeIsolated { $0.unsubscribe(Self.subscriptions(for: provider).map(\.filter)) }
             case .record: break  // was taken out before
             case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             case .report(let report): log(report)
@@ -194,6 +207,14 @@ package actor GatewayShell {
 
     private static func commands(for provider: ProviderID) -> MQTTSubscription {
         MQTTSubscription("tenant/+/sp/\(provider)/job/command", qos: TopicKind.jobCommand.row.qos)
+    }
+
+    /// Its orders, and whether somebody takes away what this gateway says of it.
+    private static func subscriptions(for provider: ProviderID) -> [MQTTSubscription] {
+        [
+            commands(for: provider), Topic.providerHealth(provider).guardedSubscription,
+            Topic.providerCatalog(provider).guardedSubscription,
+        ]
     }
 
     private func make(_ call: ProviderCall) {

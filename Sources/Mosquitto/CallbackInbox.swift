@@ -3,7 +3,7 @@ import Glibc
 
 /// What a C callback saw, copied.
 enum Arrival {
-    case connectAnswer(code: Int, maximumPacketBytes: Int?)
+    case connectAnswer(code: Int, limits: MQTTBrokerLimits)
     case disconnected(code: Int)
     case message(MQTTMessage)
     case publishAnswer(packetID: Int32, code: Int)
@@ -27,11 +27,7 @@ final class CallbackInbox {
     /// Makes `handle`, whose user pointer must be this inbox, report to it.
     static func attach(to handle: OpaquePointer) {
         mosquitto_connect_v5_callback_set(handle) { _, inbox, code, _, properties in
-            var limit: UInt32 = 0
-            let known = mosquitto_property_read_int32(
-                properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &limit, false)
-            CallbackInbox.append(
-                .connectAnswer(code: Int(code), maximumPacketBytes: known == nil ? nil : Int(limit)), inbox)
+            CallbackInbox.append(.connectAnswer(code: Int(code), limits: CallbackInbox.limits(properties)), inbox)
         }
         mosquitto_disconnect_v5_callback_set(handle) { _, inbox, code, _ in
             CallbackInbox.append(.disconnected(code: Int(code)), inbox)
@@ -50,6 +46,29 @@ final class CallbackInbox {
             guard let message = message?.pointee, let topic = message.topic else { return }
             CallbackInbox.append(.message(CallbackInbox.copy(message, topic: topic, properties)), inbox)
         }
+    }
+
+    /// What is absent is not limited (MQTT 5, section 3.2.2.3).
+    private static func limits(_ properties: OpaquePointer?) -> MQTTBrokerLimits {
+        var limits = MQTTBrokerLimits()
+        var bytes: UInt32 = 0
+        if mosquitto_property_read_int32(
+            properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &bytes, false) != nil
+        {
+            limits.maximumPacketBytes = Int(bytes)
+        }
+        var count: UInt16 = 0
+        if mosquitto_property_read_int16(properties, Int32(MQTT_PROP_RECEIVE_MAXIMUM.rawValue), &count, false) != nil {
+            limits.receiveMaximum = Int(count)
+        }
+        func byte(_ name: mqtt5_property) -> UInt8? {
+            var value: UInt8 = 0
+            return mosquitto_property_read_byte(properties, Int32(name.rawValue), &value, false) == nil ? nil : value
+        }
+        if let qos = byte(MQTT_PROP_MAXIMUM_QOS) { limits.maximumQoS = Int(qos) }
+        if let flag = byte(MQTT_PROP_RETAIN_AVAILABLE) { limits.retains = flag != 0 }
+        if let flag = byte(MQTT_PROP_WILDCARD_SUB_AVAILABLE) { limits.takesWildcards = flag != 0 }
+        return limits
     }
 
     private static func append(_ arrival: Arrival, _ pointer: UnsafeMutableRawPointer?) {

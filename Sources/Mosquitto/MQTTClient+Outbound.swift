@@ -19,7 +19,9 @@ extension MQTTClient {
         case .accepted: break
         case .notConnected: throw MQTTError(code: .notConnected, message: "not connected")
         case .full: throw MQTTError(code: .full, message: "the outbound queue is full")
-        case .tooLarge(let limit): throw MQTTError(code: .tooLarge, message: "larger than \(limit) bytes")
+        case .tooLarge(let bytes, let limit):
+            throw MQTTError(
+                code: .tooLarge, message: "\(message.topic) is \(bytes) bytes, the broker takes at most \(limit)")
         case .invalid(let reason): throw MQTTError(code: .invalid, message: reason)
         }
         let timer = loop.schedule(after: deadline) {
@@ -55,7 +57,7 @@ extension MQTTClient {
         }
         guard message.packetBytes <= packetLimit else {
             counters.droppedTooLarge += 1
-            return .tooLarge(limit: packetLimit)
+            return .tooLarge(bytes: message.packetBytes, limit: packetLimit)
         }
         if let reason = Self.problem(of: message) { return .invalid(reason: reason) }
         guard queue.append(Outgoing(message: message, completion: completion)) else {
@@ -80,7 +82,7 @@ extension MQTTClient {
     /// Fills the in-flight window from the queue.
     func pump() {
         guard state == .connected || state == .draining, let handle else { return }
-        while inFlight.count < configuration.inFlightLimit, let next = queue.popFirst() {
+        while inFlight.count < inFlightLimit, let next = queue.popFirst() {
             do {
                 let packetID = try handle.publish(next.message)
                 counters.sent += 1

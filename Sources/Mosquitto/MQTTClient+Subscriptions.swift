@@ -4,13 +4,15 @@ extension MQTTClient {
     /// Filters per SUBSCRIBE packet.
     private static let batchLimit = 100
 
-    /// Replaces all subscriptions. They survive reconnects: each connection subscribes again before `connected`.
+    /// Replaces all subscriptions. They survive reconnects: each connection subscribes again before `connected`, which
+    /// comes only when the broker has granted all of them.
     package func setSubscriptions(_ new: [MQTTSubscription]) {
         let wanted = Dictionary(new.map { ($0.filter, $0) }, uniquingKeysWith: { _, last in last })
         let gone = subscriptions.keys.filter { wanted[$0] == nil }
         let changed = wanted.values.filter { subscriptions[$0.filter] != $0 }
         unsubscribe(gone)
         subscribe(changed)
+        essential = Set(wanted.keys)
     }
 
     /// Adds or changes subscriptions; `subscribed` or `subscriptionRefused` reports each when connected.
@@ -22,6 +24,7 @@ extension MQTTClient {
     package func unsubscribe(_ filters: [String]) {
         for filter in filters {
             subscriptions[filter] = nil
+            essential.remove(filter)
             guard state == .connected || state == .subscribing, let handle else { continue }
             do {
                 unansweredUnsubscribes[try handle.unsubscribe(filter)] = filter
@@ -33,18 +36,36 @@ extension MQTTClient {
 
     func subscribeAll() {
         sendSubscribes(Array(subscriptions.values))
-        if state == .subscribing && unansweredSubscribes.isEmpty { becomeConnected() }
+        allAnswered()
+    }
+
+    private func allAnswered() {
+        guard state == .subscribing, unansweredSubscribes.isEmpty else { return }
+        guard let missing else { return becomeConnected() }
+        leave(
+            "refused by the broker: the subscription to \(missing.filter) "
+                + "(\(MosquittoHandle.reason(missing.code)), \(missing.code)); without it this client would be deaf")
     }
 
     func subscribeAnswered(_ packetID: Int32, _ codes: [Int]) {
         guard let asked = unansweredSubscribes.removeValue(forKey: packetID) else { return }
-        for (subscription, code) in zip(asked, codes) {
-            emit(
-                code >= 0x80
-                    ? .subscriptionRefused(filter: subscription.filter, code: code)
-                    : .subscribed(filter: subscription.filter))
+        for (index, subscription) in asked.enumerated() {
+            // A broker that answers for fewer than it was asked for has not granted the rest.
+            let code = index < codes.count ? codes[index] : 0x80
+            // Granted with less than was asked for: messages would be lost that must not be.
+            if code >= 0x80 || code < subscription.qos {
+                refused(subscription.filter, code)
+            } else {
+                emit(.subscribed(filter: subscription.filter))
+            }
         }
-        if state == .subscribing && unansweredSubscribes.isEmpty { becomeConnected() }
+        allAnswered()
+    }
+
+    private func refused(_ filter: String, _ code: Int) {
+        guard essential.contains(filter) else { return emit(.subscriptionRefused(filter: filter, code: code)) }
+        missing = missing ?? (filter, code)
+        if state == .connected { leave("refused by the broker: the subscription to \(filter) (\(code))") }
     }
 
     private func sendSubscribes(_ all: [MQTTSubscription]) {
@@ -74,7 +95,7 @@ extension MQTTClient {
             if batch.count > 1 && error.code == .invalid {
                 for subscription in batch { send([subscription], on: handle) }
             } else {
-                for subscription in batch { emit(.subscriptionRefused(filter: subscription.filter, code: 0x8f)) }
+                for subscription in batch { refused(subscription.filter, 0x8f) }
             }
         }
     }

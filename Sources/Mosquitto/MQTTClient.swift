@@ -42,7 +42,9 @@ package actor MQTTClient {
     var backoff: Backoff
     var random = SystemRandomNumberGenerator()
     var connectedSince: Int64 = 0
+    /// The broker's word or our own, whichever is less; of the present connection.
     var packetLimit: Int
+    var inFlightLimit: Int
     private var attempt = 0
     /// At most one: a resolver that hangs must not pile up threads.
     private var helperIsRunning = false
@@ -60,6 +62,10 @@ package actor MQTTClient {
 
     // Subscriptions: MQTTClient+Subscriptions.swift
     var subscriptions: [String: MQTTSubscription] = [:]
+    /// Without these there is no connection: who does not hear them is deaf.
+    var essential: Set<String> = []
+    /// Refused while this connection was being made.
+    var missing: (filter: String, code: Int)?
     var unansweredSubscribes: [Int32: [MQTTSubscription]] = [:]
     var unansweredUnsubscribes: [Int32: String] = [:]
 
@@ -73,6 +79,7 @@ package actor MQTTClient {
         self.configuration = configuration
         self.handler = handler
         packetLimit = configuration.packetLimitBytes
+        inFlightLimit = configuration.inFlightLimit
         queue = OutboundQueue(
             messageLimit: configuration.queueLimitMessages, byteLimit: configuration.queueLimitBytes)
         backoff = Backoff(
@@ -182,6 +189,14 @@ package actor MQTTClient {
         retryLater()
     }
 
+    /// Ends a connection that is of no use, and tries again later. By a DISCONNECT, so that the broker drops the will: who
+    /// was never there has not been lost.
+    func leave(_ reason: String) {
+        handle?.sendDisconnect()
+        _ = handle?.write()
+        lost(reason)
+    }
+
     private func retryLater() {
         let delay = backoff.nextMilliseconds(using: &random)
         retry = loop.schedule(after: .milliseconds(delay)) { self.connect() }
@@ -193,6 +208,8 @@ package actor MQTTClient {
         if let retry { loop.cancel(retry) }
         handle = nil
         packetLimit = configuration.packetLimitBytes
+        inFlightLimit = configuration.inFlightLimit
+        missing = nil
         unansweredSubscribes = [:]
         unansweredUnsubscribes = [:]
         let forgotten = forgetOutbound(MQTTError(code: .connectionLost, message: reason))
@@ -270,7 +287,7 @@ package actor MQTTClient {
 
     private func process(_ arrival: Arrival) {
         switch arrival {
-        case .connectAnswer(let code, let maximumPacketBytes): connectAnswered(code, maximumPacketBytes)
+        case .connectAnswer(let code, let limits): connectAnswered(code, limits)
         case .disconnected(let code):
             // From the server with its reason, or from the library with an error number of its own.
             lost(code >= 0x80 ? "disconnected by the broker: \(MosquittoHandle.reason(code))" : "connection lost")
@@ -284,12 +301,16 @@ package actor MQTTClient {
         }
     }
 
-    private func connectAnswered(_ code: Int, _ maximumPacketBytes: Int?) {
+    private func connectAnswered(_ code: Int, _ limits: MQTTBrokerLimits) {
         guard state == .awaitingAnswer else { return }
         guard code == 0 else {
             return lost("refused by the broker: \(MosquittoHandle.reason(code)) (\(code))")
         }
-        if let maximumPacketBytes { packetLimit = min(packetLimit, maximumPacketBytes) }
+        if let missing = limits.missing {
+            return leave("refused by this client: the broker does not offer \(missing), which OMS needs")
+        }
+        if let bytes = limits.maximumPacketBytes { packetLimit = min(packetLimit, bytes) }
+        inFlightLimit = min(inFlightLimit, limits.receiveMaximum)
         state = .subscribing
         watch(for: configuration.connectTimeout, "no SUBACK in time")
         subscribeAll()

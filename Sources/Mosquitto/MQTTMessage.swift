@@ -70,8 +70,29 @@ package enum MQTTEvent: Sendable {
     /// The broker refused a message: a reason code of 0x80 or above, such as 0x87 "not authorised".
     case refused(topic: String, code: Int, token: UInt64?)
     case subscribed(filter: String)
+    /// One of those that may be missing: without one of `setSubscriptions` there is no `connected`, but `disconnected`.
     case subscriptionRefused(filter: String, code: Int)
     case unsubscribed(filter: String)
+}
+
+/// What a broker says of itself when it accepts a connection.
+package struct MQTTBrokerLimits: Sendable, Equatable {
+    /// nil: none.
+    package var maximumPacketBytes: Int?
+    /// Unacknowledged messages that it takes from one client.
+    package var receiveMaximum = 65_535
+    package var maximumQoS = 2
+    package var retains = true
+    package var takesWildcards = true
+
+    /// What OMS cannot do without, in the order of the standard; nil: nothing is missing.
+    var missing: String? {
+        if maximumQoS < 1 { return "QoS 1 (it offers QoS 0 only)" }
+        if !retains { return "retained messages" }
+        if !takesWildcards { return "subscriptions with wildcards" }
+        if receiveMaximum < 1 { return "a receive maximum above 0" }
+        return nil
+    }
 }
 
 /// What became of a message given to `MQTTClient.send`.
@@ -81,7 +102,10 @@ package enum MQTTSendResult: Sendable, Equatable {
     case notConnected
     /// The bounded queue is full.
     case full
-    case tooLarge(limit: Int)
+    /// - Parameters:
+    ///   - bytes: of its packet, at most.
+    ///   - limit: the smaller one of the broker's maximum packet size and our own.
+    case tooLarge(bytes: Int, limit: Int)
     /// The topic or a property is not valid MQTT.
     case invalid(reason: String)
 }

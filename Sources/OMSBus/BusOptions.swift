@@ -22,6 +22,8 @@ package struct BusOptions: ParsableArguments {
 
     package init() {}
 
+    /// - Parameter clientID: for people who read the broker's log. What is added to it nobody can guess: whoever may connect
+    ///   at all can take over the connection of a client whose id he knows, and what this begins with is no secret.
     /// - Throws: `OptionError` that names the option and the remedy.
     package func configuration(clientID: String, role: Role) throws -> MQTTConfiguration {
         let environment = ProcessInfo.processInfo.environment
@@ -34,7 +36,8 @@ package struct BusOptions: ParsableArguments {
             password = try SecretFile.read(path, option: "--mqtt-password-file")
         }
         var configuration = MQTTConfiguration(
-            host: mqttHost ?? environment["OMS_MQTT_HOST"] ?? "127.0.0.1", port: port, clientID: clientID,
+            host: mqttHost ?? environment["OMS_MQTT_HOST"] ?? "127.0.0.1", port: port,
+            clientID: "\(clientID)-\(ClientSecret.make())",
             username: mqttUser ?? environment["OMS_MQTT_USER"] ?? role.rawValue, password: password)
         configuration.keepAliveSeconds = BusSession.keepAliveSeconds
         configuration.sessionExpirySeconds = UInt32(BusSession.sessionExpirySeconds)
@@ -60,5 +63,16 @@ package enum SecretFile {
             throw OptionError("\(option): '\(path)' is empty; its first line must be the secret")
         }
         return String(line)
+    }
+}
+
+package enum ClientSecret {
+    /// 128 random bits from the system's source, as 32 hexadecimal digits. Never published.
+    package static func make() -> String {
+        var random = SystemRandomNumberGenerator()
+        return (0..<2).map { _ in
+            let digits = String(random.next() as UInt64, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
     }
 }

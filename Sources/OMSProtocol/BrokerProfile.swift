@@ -26,8 +26,12 @@ package struct BrokerProfile: Sendable {
         accessFile: "/mosquitto/config/acl",
         logDestination: "stderr")  // written at once; standard output is buffered when it is no terminal
 
-    /// Twice the largest message of OMS, so that a message at its limit always fits with topic and properties.
-    static let maxPacketBytes = 2 * EnvelopeCodec.maxBytes
+    /// The largest message of OMS with its topic and properties: what nobody can read, nobody needs to be sent.
+    static let maxPacketBytes = EnvelopeCodec.maxBytes + 1_024
+    /// Of the broker's heap. Below the container's 512 MiB: it then refuses messages and connections, and is not killed.
+    static let memoryBytes = 384 << 20
+    /// Processes, operators, dashboards: some hundreds are many.
+    static let maxConnections = 1_000
 
     package func render() -> String {
         """
@@ -49,10 +53,16 @@ package struct BrokerProfile: Sendable {
         # Above these limits the broker drops silently while it tells the sender that all is well.
         max_inflight_messages 1000
         max_queued_messages 100000
-        max_queued_bytes 67108864
+        max_queued_bytes 33554432
         queue_qos0_messages false
         max_packet_size \(Self.maxPacketBytes)
         max_keepalive 60
+
+        # What one client can cost the others. OMS keeps no session beyond its connection; whoever asks for one, as a
+        # reader may, loses it after an hour's absence with all that waited in it.
+        max_connections \(Self.maxConnections)
+        persistent_client_expiration 1h
+        memory_limit \(Self.memoryBytes)
 
         log_dest \(logDestination)
         log_type error

@@ -21,10 +21,13 @@ package struct EnvelopeError: Error, Hashable, CustomStringConvertible {
 
     package var code: Code
     package var detail: String
+    /// With `tooLarge`: of the whole message.
+    package var bytes: Int?
 
-    package init(code: Code, detail: String) {
+    package init(code: Code, detail: String, bytes: Int? = nil) {
         self.code = code
         self.detail = detail
+        self.bytes = bytes
     }
 
     package var description: String { "\(code.rawValue): \(detail)" }
@@ -62,7 +65,8 @@ package struct EnvelopeCodec: Sendable {
         bytes.append(UInt8(ascii: "}"))
         guard bytes.count <= Self.maxBytes else {
             throw EnvelopeError(
-                code: .tooLarge, detail: "\(message.topic.name) is \(bytes.count) bytes, at most \(Self.maxBytes)")
+                code: .tooLarge, detail: "\(message.topic.name) is \(bytes.count) bytes, at most \(Self.maxBytes)",
+                bytes: bytes.count)
         }
         return bytes
     }

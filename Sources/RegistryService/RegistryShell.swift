@@ -53,7 +53,10 @@ package actor RegistryShell {
             .fleetPresence, .gatewayPresence, .gatewayAck, .providerCatalog, .providerHealth, .wmAck, .wmStatus,
             .wmJournal, .query, .command,
         ]
-        let filters = kinds.map(\.subscription) + [Topic.registryPresence(core.id).subscription]
+        let filters =
+            kinds.map(\.subscription) + [
+                Topic.registryPresence(core.id).subscription, TopicKind.wmEpoch.guardedSubscription,
+            ]
         let will = Message(.registryPresence(core.id), .presence(core.presence(.lost)))
         bus.assumeIsolated { $0.start(configuration, will: will, subscribe: filters) }
         perform([])
@@ -76,7 +79,7 @@ package actor RegistryShell {
             tellPoison()
         case .message(let message): handle(message)
         case .disconnected: perform(core.receive(.disconnected, at: ServiceHost.now))
-        case .subscribed: break
+        case .subscribed, .subscriptionRefused: break  // nothing is subscribed beyond what a connection begins with
         }
     }
 
@@ -118,6 +121,25 @@ package actor RegistryShell {
     }
 
     private func perform(_ effects: [Registry.Effect]) {
+        var effects = effects
+        // What did not leave goes back to the core, which makes it smaller or says so; its every answer is smaller.
+        for _ in 0..<Self.maxRefusals where !effects.isEmpty {
+            effects = carryOut(effects).flatMap { core.receive(.notSent($0), at: ServiceHost.now) }
+        }
+        _ = carryOut(effects)
+        timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
+            self?.assumeIsolated { shell in
+                shell.timer.fired()
+                shell.perform(shell.core.receive(.wake, at: ServiceHost.now))
+            }
+        }
+    }
+
+    /// In a row, before what is left waits for its repetition.
+    private static let maxRefusals = 16
+
+    private func carryOut(_ effects: [Registry.Effect]) -> [NotSent] {
+        var refusals: [NotSent] = []
         for effect in effects {
             switch effect {
             case .publish(let message):
@@ -126,17 +148,12 @@ package actor RegistryShell {
                         "event",
                         metadata: [LoggingKeys.code: "\(event.kind)", LoggingKeys.detail: "\(event.text)"])
                 }
-                bus?.assumeIsolated { $0.publish(message) }
+                if let refusal = bus?.assumeIsolated({ $0.publish(message) }) { refusals.append(refusal) }
             case .store(let ticket, .query(let request, let asker)): questions[asker]?.ask(ticket, request)
             case .store(let ticket, let request): store?.submit(ticket, request)
             case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             }
         }
-        timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
-            self?.assumeIsolated { shell in
-                shell.timer.fired()
-                shell.perform(shell.core.receive(.wake, at: ServiceHost.now))
-            }
-        }
+        return refusals
     }
 }

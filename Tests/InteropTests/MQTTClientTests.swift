@@ -1,7 +1,8 @@
 import Glibc
-import Mosquitto
 import OMSRuntime
 import Testing
+
+@testable import Mosquitto
 
 /// A client on a loop of its own, with its events as a stream.
 private struct TestClient {
@@ -129,7 +130,7 @@ private struct TestClient {
         #expect(results == Array(repeating: .accepted, count: 30) + Array(repeating: .full, count: 10))
         for _ in 0..<30 { try await test.next { if case .published = $0 { () } else { nil } } }
         let large = MQTTMessage(topic: "t/x", payload: Array(repeating: 0, count: 300_000))
-        #expect(await client.send(large) == .tooLarge(limit: 262_144))
+        #expect(await client.send(large) == .tooLarge(bytes: large.packetBytes, limit: 262_144))
         #expect(
             await client.send(MQTTMessage(topic: "t/#", payload: []))
                 == .invalid(reason: "a topic holds no NUL, + or #"))

@@ -110,6 +110,41 @@ struct FleetTests {
         #expect(fleet.hosted.isEmpty)
     }
 
+    @Test("an epoch that somebody takes away ends nobody; other retained state of its own it says again")
+    func taken() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        _ = fleet.receive(.subscribed("men"), at: at(0))
+        let effects = fleet.receive(.received(Message(.wmEpoch("men"), .removed)), at: at(5))
+        #expect(effects.isEmpty)
+        #expect(fleet.hosted == ["men": 1])
+        func said(_ topic: Topic) -> [Topic] {
+            fleet.receive(.received(Message(topic, .removed)), at: at(6)).compactMap {
+                if case .publish(let message) = $0 { message.topic } else { nil }
+            }
+        }
+        for topic in [Topic.wmState("men"), .fleetPresence("f1")] {
+            let topics = said(topic)
+            #expect(topics == [topic])
+        }
+        let foreign = said(.wmState("women")) + said(.fleetPresence("f2"))
+        #expect(foreign.isEmpty, "not its own")
+    }
+
+    @Test("a Work Manager that may not hear its orders does not begin; it does when the broker lets it")
+    func deaf() {
+        var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))
+        _ = fleet.receive(control(.bootstrap, epoch: 1), at: at(0))
+        var effects = fleet.receive(.deaf("men", why: "refused"), at: at(1))
+        #expect(phases(effects) == [.failed])
+        effects = fleet.receive(.connected, at: at(2))
+        #expect(submits(effects) == 0, "a new connection changes nothing as long as the broker says no")
+        effects = fleet.receive(control(.bootstrap, epoch: 1), at: at(3_000))
+        #expect(effects.contains(.subscribe("men")), "the repeated command asks the broker again")
+        effects = fleet.receive(.subscribed("men"), at: at(3_001))
+        #expect(phases(effects) == [.done] && submits(effects) == 1)
+    }
+
     @Test("a newer process under its name ends it; a goodbye of one does not")
     func superseded() {
         var fleet = Fleet(id: "f1", boot: 3, release: "t", at: at(0))

@@ -169,7 +169,7 @@ struct MergeTests {
         let branches = (0..<4).map { branch(["a", "b", "c", "d"][$0], $0, ["records": ["value": .array([text])]]) }
         let merged = Merger.merge(branches, by: MergeRule(strategy: .concat))
         #expect(merged.outputs["records"]?["manifest"]?.arrayValue?.compactMap { $0["job"]?.stringValue }.count == 4)
-        #expect(JSONValue.object(merged.outputs).approximateBytes < 2_000)
+        #expect(JSONValue.object(merged.outputs).encodedBytes < 2_000)
         #expect(merged.state == .succeeded)
     }
 }

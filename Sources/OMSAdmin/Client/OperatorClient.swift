@@ -51,8 +51,15 @@ package struct OperatorClient: Sendable {
     private func ask(_ topic: Topic, _ method: String, _ params: JSONValue, deadline: Duration) async throws
         -> JSONValue
     {
-        let request = ClientRequest(
+        let whole = ClientRequest(
             id: BusConnection.uniqueID("q").text, client: connection.clientID, method: method, params: params)
+        // Many documents come in several requests, of which the last one is answered for all.
+        let parts = whole.parts
+        for part in parts.dropLast() { _ = try await ask(topic, part, deadline: deadline) }
+        return try await ask(topic, parts.last ?? whole, deadline: deadline)
+    }
+
+    private func ask(_ topic: Topic, _ request: ClientRequest, deadline: Duration) async throws -> JSONValue {
         let connection = connection
         let response = try await withThrowingTaskGroup(of: ClientResponse?.self) { group in
             group.addTask { await Self.best(answerTo: request.id, on: connection) }

@@ -46,6 +46,10 @@ package struct DeclaredDocuments: Sendable {
             return "\(file.path):\(document.line(of: "/name"))"
         }
         if !together.isEmpty { throw DevError(sentence(together)) }
+        // What the registry will judge with all that it knows, as far as these files tell.
+        var sizes = DeclaredSizes.errors(of: values)
+        if sizes.isEmpty { sizes = DeclaredSizes.errors(of: parsed, DeclaredSizes.Surroundings()) }
+        if !sizes.isEmpty { throw DevError(sentence(sizes)) }
     }
 
     private var all: [(file: YAMLFile, document: YAMLFile.Document)] {
@@ -70,7 +74,7 @@ package struct DeclaredDocuments: Sendable {
         return lines.map { TerminalText(line: "\($0.0):\($0.1): \($0.2)").text }.joined(separator: "\n")
     }
 
-    /// Sends everything as one request, which the registry applies whole or not at all.
+    /// The registry applies everything or nothing, in however many messages it comes.
     package func apply(over endpoint: BusEndpoint) async throws -> [Applied] {
         do {
             let result = try await OperatorClient.with(endpoint) {

@@ -9,12 +9,17 @@ package struct Fleet: Sendable {
         case received(Message)
         /// The subscriptions of a tenant stand (answer to `.subscribe`).
         case subscribed(TenantID)
+        /// The broker does not let this process hear what a tenant's Work Manager must hear.
+        case deaf(TenantID, why: String)
+        /// A message did not leave, and never would.
+        case notSent(NotSent)
         case wake
     }
 
     package enum Effect: Hashable, Sendable {
         case publish(Message)
         /// Subscribe to what a hosted Work Manager hears: heartbeat, committed, epoch, job events.
+        /// Asked again for one that waits: subscribing is safe to repeat.
         case subscribe(TenantID)
         case unsubscribe(TenantID)
         /// A newer process has this name: this one must end.
@@ -43,6 +48,8 @@ package struct Fleet: Sendable {
     private var timers = TimerQueue<TenantID>()
     /// The bootstrap command that a starting Work Manager has to acknowledge.
     private var starting: [TenantID: WMControl] = [:]
+    /// Whose subscriptions the broker has refused since they were last granted.
+    private var deaf: Set<TenantID> = []
     private var health: [ProviderID: Health] = [:]
     /// Any message may be lost, this one too: it is said again now and then (monotonic).
     private var nextAnnouncement: Int64 = .max
@@ -78,9 +85,11 @@ package struct Fleet: Sendable {
             announce(at: now)
             for tenant in managers.keys.sorted() { tell(tenant, .connected, at: now) }
             // A connection that broke before the answer to `.subscribe` brings the subscription back by itself.
-            for tenant in starting.keys.sorted() { subscribed(tenant, at: now) }
+            for tenant in starting.keys.sorted() where !deaf.contains(tenant) { subscribed(tenant, at: now) }
         case .received(let message): received(message, at: now)
         case .subscribed(let tenant): subscribed(tenant, at: now)
+        case .deaf(let tenant, let why): deafened(tenant, why)
+        case .notSent(let refusal): notSent(refusal, at: now)
         case .wake:
             if now.monotonic >= nextAnnouncement { announce(at: now) }
             for tenant in timers.popDue(now.monotonic) { tell(tenant, .wake, at: now) }
@@ -110,7 +119,10 @@ package struct Fleet: Sendable {
             if let manager = managers[tenant], epoch.epoch > manager.epoch {
                 end(tenant, "epoch \(epoch.epoch) has begun", at: now)
             }
-        case (.wmEpoch(let tenant), .removed): end(tenant, "the tenant was removed", at: now)
+        // Taken away by somebody: the registry, whose it is, says it again. Its absence ends nobody, just as it would not be
+        // noticed by a fleet that connects later: an order ends a Work Manager, or a gateway that refuses its epoch.
+        case (.wmEpoch, .removed): break
+        case (.wmState(let tenant), .removed): tell(tenant, .stateTaken, at: now)
         case (.jobEvent(let tenant, let provider), .jobEvent(let event)):
             tell(tenant, .jobEvent(provider, event), at: now)
         case (.providerHealth(let provider), .health(let report)):
@@ -126,6 +138,7 @@ package struct Fleet: Sendable {
             if presence.state != .online {
                 effects.append(.publish(Message(.fleetPresence(id), .presence(self.presence(.online)))))
             }
+        case (.fleetPresence(id), .removed): announce(at: now)
         default: break
         }
     }
@@ -155,6 +168,7 @@ package struct Fleet: Sendable {
             if let current, current.epoch == control.epoch {
                 if starting[tenant] != nil {
                     starting[tenant] = control
+                    effects.append(.subscribe(tenant))
                 } else {
                     tell(tenant, .reconfigure(config), at: now)
                     acknowledge(control, tenant, .done)
@@ -218,12 +232,34 @@ package struct Fleet: Sendable {
     }
 
     private mutating func subscribed(_ tenant: TenantID, at now: Moment) {
+        deaf.remove(tenant)
         guard let control = starting.removeValue(forKey: tenant) else { return }
         for provider in health.keys.sorted() {
             if let report = health[provider] { tell(tenant, .health(provider, report), at: now) }
         }
         tell(tenant, .started, at: now)
         acknowledge(control, tenant, .done)
+    }
+
+    /// Nothing begins that nobody could stop. The registry repeats its command, and so the question to the broker.
+    private mutating func deafened(_ tenant: TenantID, _ why: String) {
+        deaf.insert(tenant)
+        guard let control = starting[tenant] else { return }
+        acknowledge(control, tenant, .failed, Problem(.unavailable, why))
+        effects.append(.report(.refused(tenant, why: why)))
+    }
+
+    private mutating func notSent(_ refusal: NotSent, at now: Moment) {
+        switch refusal.message.topic {
+        case .wmJournal(let tenant), .wmStatus(let tenant), .serviceResult(let tenant, _), .jobCommand(let tenant, _):
+            tell(tenant, .notSent(refusal), at: now)
+        case .wmAck(let tenant):
+            guard case .wmAck(var ack) = refusal.message.payload, ack.error?.detail != nil else { return }
+            ack.error?.detail = nil
+            ack.error?.errors = nil
+            effects.append(.publish(Message(.wmAck(tenant), .wmAck(ack))))
+        default: break  // of a fixed size; the log has it
+        }
     }
 
     private mutating func tell(_ tenant: TenantID, _ event: WorkManager.Event, at now: Moment) {
@@ -268,6 +304,7 @@ package struct Fleet: Sendable {
         guard let manager = managers.removeValue(forKey: tenant) else { return }
         if manager.epoch > tombstones[tenant]?.epoch ?? 0 { tombstones[tenant] = Tombstone(epoch: manager.epoch) }
         starting[tenant] = nil
+        deaf.remove(tenant)
         draining[tenant] = nil
         timers.set(tenant, nil)
         effects.append(.unsubscribe(tenant))

@@ -95,7 +95,7 @@ extension Gateway {
             sealed[index].listed = counts[sealed[index].tenant] ?? 0
         }
         // First the list, then what makes the seal count.
-        let parts = MessageParts.split(left, size: \.roughBytes)
+        let parts = MessageParts.split(left, bytes: partBytes)
         for part in parts.dropLast() {
             publish(
                 .gatewayAck(self.id),
@@ -179,12 +179,13 @@ extension Gateway {
         var remaining: [SweptJob] = []
         for (id, provider) in track.jobs.sorted(by: { $0.key < $1.key }) {
             let job = jobs[id]
-            let swept = SweptJob(job: id, provider: provider, state: job?.state ?? .unknown, error: job?.error)
+            var swept = SweptJob(job: id, provider: provider, state: job?.state ?? .unknown, error: job?.error)
+            Reduction.fit(&swept, into: partBytes / 4)
             if swept.state.isTerminal { ended.append(swept) } else { remaining.append(swept) }
         }
-        let parts = MessageParts.split(ended, size: \.roughBytes)
+        let parts = MessageParts.split(ended, bytes: partBytes)
         let few = Array(
-            remaining.prefix(MessageParts.prefix(of: remaining, bytes: MessageParts.bytes / 2, size: \.roughBytes)))
+            remaining.prefix(MessageParts.prefix(of: remaining, bytes: partBytes / 2) { MessageSize.bytes($0) + 1 }))
         for index in 0..<max(1, parts.count) {
             publish(
                 .gatewayAck(id),

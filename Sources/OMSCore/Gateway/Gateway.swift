@@ -13,6 +13,11 @@ package struct Gateway: Sendable {
         case unrecorded([LedgerEntry])
         /// - cost: processor time that reading it took, in microseconds.
         case answer(call: Int, latency: Int, cost: Int64 = 0, ProviderAnswer)
+        /// A message did not leave, and never would.
+        case notSent(NotSent)
+        /// The broker grants the orders for a provider, or does not.
+        case hears(ProviderID)
+        case deaf(ProviderID, why: String)
         case wake
     }
 
@@ -95,6 +100,10 @@ package struct Gateway: Sendable {
     var announcements = 0
     /// When anything was last handled (monotonic).
     var lastHandled: Int64?
+    /// Of a message, in bytes; less when the broker takes less.
+    var messageLimit = EnvelopeCodec.maxBytes
+    /// Providers whose orders the broker does not let this gateway hear, and its words.
+    var deaf: [ProviderID: String] = [:]
     var effects: [Effect] = []
 
     static let maxEnded = 20_000
@@ -155,6 +164,9 @@ package struct Gateway: Sendable {
         case .received(let message): received(message, at: now)
         case .unrecorded(let entries): unrecorded(entries)
         case .answer(let call, let latency, let cost, let answer): answered(call, latency, cost, answer, at: now)
+        case .notSent(let refusal): notSent(refusal, at: now)
+        case .hears(let provider): deaf[provider] = nil
+        case .deaf(let provider, let why): deafened(provider, why)
         case .wake:
             if now.monotonic >= nextAnnouncement { announce(at: now) }
             attendJobs(at: now)
@@ -203,6 +215,11 @@ package struct Gateway: Sendable {
             if presence.state != .online {
                 publish(.gatewayPresence(id), .presence(self.presence(.online)))
             }
+        // Somebody took retained state away: its owner says it again.
+        case (.gatewayPresence(id), .removed): publish(.gatewayPresence(id), .presence(self.presence(.online)))
+        case (.providerHealth(let provider), .removed): announceHealth(provider, at: now)
+        case (.providerCatalog(let provider), .removed):
+            if let catalog = doors[provider]?.catalog { publish(.providerCatalog(provider), .catalog(catalog)) }
         default: break
         }
     }
@@ -224,6 +241,11 @@ package struct Gateway: Sendable {
         case .attach:
             guard let spec = control.spec, let version = control.version else {
                 return acknowledge(control, Problem(.badRequest, "field spec or version is missing"))
+            }
+            if let why = deaf[provider] {
+                // The broker is asked again; its answer comes before the registry's next attempt.
+                effects.append(.subscribe(provider))
+                return acknowledge(control, Problem(.unavailable, why))
             }
             if doors[provider] == nil {
                 var door = Door(

@@ -133,7 +133,7 @@ struct GatewayJob: Sendable {
         if job.state == .failed, error == nil {
             error = Problem(.jobFailed, "the provider gave no reason")
         }
-        let size = JSONValue.object(outputs ?? [:]).approximateBytes
+        let size = JSONValue.object(outputs ?? [:]).encodedBytes
         if size > Self.maxOutputBytes {
             outputs = nil
             state = .failed

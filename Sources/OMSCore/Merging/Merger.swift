@@ -27,7 +27,7 @@ package enum Merger {
         outcome.faults = outcome.faults.mapValues(Self.bounded)
         outcome.failure = outcome.failure.map(Self.bounded)
         if outcome.failure != nil { (outcome.outputs, outcome.used) = ([:], []) }
-        if rule.strategy != .first, JSONValue.object(outcome.outputs).approximateBytes > maxInlineBytes {
+        if rule.strategy != .first, JSONValue.object(outcome.outputs).encodedBytes > maxInlineBytes {
             outcome.outputs = Manifest.ofJobs(succeeded.filter { outcome.used.contains($0.provider) }, by: rule)
         }
         let contributions = branches.map { branch in

@@ -52,6 +52,8 @@ extension Registry {
             return attend(tenant, at: now)
         }
         guard track.phase == .active else { return }
-        publish(.wmControl(tenant), .wmControl(control(.reconcile, track, fleet, resume: rows.fitting(nil))))
+        publish(
+            .wmControl(tenant),
+            .wmControl(control(.reconcile, track, fleet, resume: rows.fitting(nil, bytes: dataLimit))))
     }
 }

@@ -13,6 +13,20 @@ extension Registry {
                 Problem(
                     .unavailable, "the registry has not read its database yet\(reason)", status: 503, retryable: true))
         }
+        var request = request
+        switch uploads.take(request, isCommand: isCommand, at: now.monotonic) {
+        case nil: break
+        case .refused(let problem): return respond(request, problem)
+        case .awaits(let missing):
+            return publish(
+                .response(request.client),
+                .response(ClientResponse(id: request.id, status: 202, result: ["missing": .int(Int64(missing))])))
+        case .whole(let documents):
+            guard case .object(var params) = request.params else { return }
+            params["documents"] = .array(documents)
+            params["upload"] = nil
+            request.params = .object(params)
+        }
         // Who may give commands may ask where nobody else can be in the way.
         let isQuestion = !isCommand || !Self.commands.contains(request.method)
         if isQuestion { return question(request, isCommand ? .operators : .readers, at: now) }
@@ -117,13 +131,17 @@ extension Registry {
 
     /// The request's documents, if they are right; else it is answered with everything that is wrong.
     mutating func readDocuments(_ request: ClientRequest) -> [Document]? {
-        guard let values = request.params["documents"]?.arrayValue, !values.isEmpty, values.count <= 1_000 else {
-            respond(request, Problem(.badRequest, "field documents must be a list of 1 to 1000 documents", status: 400))
+        guard let values = request.params["documents"]?.arrayValue, !values.isEmpty else {
+            respond(
+                request,
+                Problem(
+                    .badRequest, "field documents must be a list of 1 to \(DeclaredSizes.maxDocuments) documents",
+                    status: 400))
             return nil
         }
         var documents: [Document] = []
-        var errors: [FieldError] = []
-        for (index, value) in values.enumerated() {
+        var errors = DeclaredSizes.errors(of: values)
+        for (index, value) in errors.isEmpty ? Array(values.enumerated()) : [] {
             let (document, found) = DocumentReader.read(value)
             errors += found.map { FieldError(pointer: "/documents/\(index)\($0.pointer)", detail: $0.detail) }
             if let document { documents.append(document) }
@@ -131,16 +149,31 @@ extension Registry {
         if errors.isEmpty { errors = DocumentSet.errors(documents, scenarios: scenarios, tenants: specs) }
         if errors.isEmpty { errors = unknownReferences(documents) }
         if errors.isEmpty { errors = unfitting(documents) }
+        if errors.isEmpty {
+            errors = DeclaredSizes.errors(
+                of: documents,
+                DeclaredSizes.Surroundings(
+                    scenarios: scenarios, tenants: specs, catalogs: providers.mapValues { $0.catalog?.services ?? [] },
+                    messageLimit: messageLimit))
+        }
         errors = FieldErrors.bounded(errors)
         guard errors.isEmpty else {
             respond(
                 request,
                 Problem(
                     .invalidConfig, "\(errors.count) field(s) are wrong; nothing was changed", status: 422,
-                    errors: errors))
+                    errors: Self.sendable(errors)))
             return nil
         }
         return documents
+    }
+
+    /// Of a thousand documents with one mistake each the first ones say enough.
+    private static func sendable(_ errors: [FieldError]) -> [FieldError] {
+        let cut = errors.map {
+            FieldError(pointer: MessageSize.cut($0.pointer, to: 512), detail: MessageSize.cut($0.detail, to: 2_048))
+        }
+        return Array(cut.prefix(MessageParts.prefix(of: cut, bytes: 100_000) { MessageSize.bytes($0) + 1 }))
     }
 
     private mutating func saveVerification(_ request: ClientRequest) {

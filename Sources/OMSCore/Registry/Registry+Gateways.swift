@@ -86,7 +86,7 @@ extension Registry {
         var seals = track.wanted.filter { track.recovering[$0.key] != $0.value }.sorted { $0.key < $1.key }
             .map { Seal(tenant: $0.key, epoch: $0.value, list: list(of: $0.key, below: $0.value, from: track)) }[...]
         while !seals.isEmpty {
-            let chunk = Array(seals.prefix(GatewayControl.maxSeals))
+            let chunk = Array(seals.prefix(entries(GatewayControl.maxSeals)))
             seals = seals.dropFirst(chunk.count)
             publish(
                 .gatewayControl(node),

@@ -18,7 +18,8 @@ package struct ProviderPatience: Hashable, Sendable {
 /// Which providers count, with hysteresis and announced absences.
 extension Registry {
     func isUsable(_ track: ProviderTrack, at now: Moment) -> Bool {
-        track.catalog != nil && track.health != nil && !track.isOut && window(track, at: now) == nil
+        track.catalog != nil && track.health != nil && !track.isOut && track.refusal == nil
+            && window(track, at: now) == nil
     }
 
     func window(_ track: ProviderTrack, at now: Moment) -> MaintenanceWindow? {
@@ -67,6 +68,7 @@ extension Registry {
             return "in maintenance until \(window.until)" + (window.reason.map { ", \($0)" } ?? "")
         }
         if track.gateway == nil { return "no gateway is online to reach it" }
+        if let refusal = track.refusal { return refusal }
         guard let health = track.health else { return "not seen yet" }
         if track.isOut, track.wellSince != nil {
             return "well again, and in after \(patience.failBackMilliseconds / 1000) s without a fault"

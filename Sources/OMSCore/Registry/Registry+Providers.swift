@@ -83,6 +83,13 @@ extension Registry {
         guard let provider = ack.provider, let track = providers[provider], track.gateway == gateway,
             ack.version == track.version, ack.boot == gateways[gateway]?.presence.boot
         else { return }
+        if let error = ack.error {
+            return refuse(provider, "gateway \(gateway): \(error.detail ?? error.type)", at: now)
+        }
+        if track.refusal != nil {
+            providers[provider]?.refusal = nil
+            settleHealth(provider, at: now)
+        }
         providers[provider]?.attachedBoot = ack.boot
         providers[provider]?.attachedVersion = ack.version
         timers.set(.provider(provider), nil)

@@ -271,9 +271,9 @@ extension Registry {
                 !isKept($0, of: tenant) && sweep.ended[$0.job] == nil && providers[$0.provider]?.gateway == node
             }
             var jobs = mine.map { SweepJob(job: $0.job, provider: $0.provider) }[...]
-            let only = keep.count > Sweep.maxKeep
+            let only = keep.count > entries(Sweep.maxKeep)
             repeat {
-                let part = Array(jobs.prefix(Sweep.maxJobs))
+                let part = Array(jobs.prefix(entries(Sweep.maxJobs)))
                 jobs = jobs.dropFirst(part.count)
                 publish(
                     .gatewayControl(node),

@@ -169,7 +169,9 @@ extension Registry {
         }
         publish(
             .wmControl(tenant),
-            .wmControl(control(.bootstrap, track, fleet, config: config, resume: track.resume?.fitting(config))))
+            .wmControl(
+                control(
+                    .bootstrap, track, fleet, config: config, resume: track.resume?.fitting(config, bytes: dataLimit))))
         timers.set(.tenant(tenant), now.monotonic + Self.resendMilliseconds)
     }
 
@@ -271,6 +273,10 @@ extension Registry {
             if ack.generation < track.generation { putInForce(tenant, at: now) }
             timers.set(.tenant(tenant), now.monotonic + 1 + beatOffset(tenant))
             if specs[tenant]?.suspended == true { replanSoon(at: now) }
+        case (.bootstrap, .failed):
+            // It is repeated: what hinders it there may pass.
+            guard track.phase == .starting else { return }
+            explain(tenant, "refused", "fleet \(ack.fleet): \(ack.error?.detail ?? "no reason")", at: now)
         case (.bootstrap, .rejected), (.reconfigure, .rejected), (.resume, .rejected), (.reconcile, .rejected):
             guard track.phase == .starting || track.phase == .active else { return }
             explain(tenant, "refused", "fleet \(ack.fleet) refused: \(ack.error?.detail ?? "no reason")", at: now)

@@ -10,6 +10,8 @@ package struct Registry: Sendable {
         case disconnected
         case received(Message)
         case stored(ticket: Int, StoreReply)
+        /// A message did not leave, and never would.
+        case notSent(NotSent)
         case wake
         /// Something about this process that operators and reports are to know.
         case noted(kind: String, TenantID?, String)
@@ -79,6 +81,9 @@ package struct Registry: Sendable {
     /// Tenants whose open jobs are to be compared with their rows.
     var audits: [TenantID] = []
     var isObserving = false
+    /// Of a message, in bytes; less when the broker takes less.
+    var messageLimit = EnvelopeCodec.maxBytes
+    var uploads = Uploads()
     var pruning: PruningWork
     /// What the database refuses now (`Registry+Database.swift`).
     var trouble = DatabaseTrouble()
@@ -158,6 +163,7 @@ package struct Registry: Sendable {
         case .disconnected: isCutOff = true
         case .received(let message): received(message, at: now)
         case .stored(let ticket, let reply): stored(ticket, reply, at: now)
+        case .notSent(let refusal): notSent(refusal, at: now)
         case .wake: wake(at: now)
         case .noted(let kind, let tenant, let text): announce(kind, tenant, text)
         }
@@ -232,6 +238,9 @@ package struct Registry: Sendable {
                 return
             }
             if presence.state != publishPresenceState() { publishPresence() }
+        // Somebody took retained state away: its owner says it again.
+        case (.registryPresence(id), .removed): publishPresence()
+        case (.wmEpoch(let tenant), .removed): if !isStandby { publishEpoch(tenant) }
         case (.gatewayAck(let node), .gatewayAck(let ack)):
             switch ack.command {
             case .attach: attached(node, ack, at: now)

@@ -135,6 +135,8 @@ struct ProviderTrack: Sendable {
     var isOut = false
     /// As the last plan saw it.
     var wasUsable: Bool?
+    /// Its gateway cannot serve it, and why.
+    var refusal: String?
 }
 
 /// A gateway as the registry sees it.

@@ -84,7 +84,7 @@ extension WorkManager {
         note(JournalEntry(run: record), at: now)
         guard speaks else { return }
         lastResults[service] = result
-        publish(.serviceResult(tenant, service), .result(result))
+        publishResult(of: service)
     }
 
     private static func cause(_ merged: Merged) -> String {

@@ -6,16 +6,23 @@ extension WorkManager {
     mutating func answer(_ heartbeat: Heartbeat, at now: Moment) {
         guard heartbeat.epoch == epoch else { return }
         journal.acknowledge(heartbeat.ackSeq, at: now)
-        publish(.wmStatus(tenant), .wmStatus(status(beat: heartbeat.beat, at: now)))
+        // It always fits: a Work Manager that has much to tell must not be taken for one that is silent.
+        publish(
+            .wmStatus(tenant),
+            .wmStatus(status(beat: heartbeat.beat, at: now).fitting(min(dataLimit, Self.statusBytes))))
     }
 
     func status(beat: Int, at now: Moment) -> WMStatus {
         var counts: [String: Int] = [:]
         var active: [ActiveOperation] = []
+        var more = 0
         for run in runs.values.sorted(by: { $0.id < $1.id }) {
             for job in run.jobs where !job.state.isTerminal {
                 counts[job.state.rawValue, default: 0] += 1
-                if active.count >= Self.maxActive { continue }
+                if active.count >= Self.maxActive {
+                    more += 1
+                    continue
+                }
                 active.append(
                     ActiveOperation(
                         service: run.plan.id, run: run.id, job: job.id, provider: job.choice.provider,
@@ -24,12 +31,14 @@ extension WorkManager {
                         progress: job.progress, message: job.message))
             }
         }
-        return WMStatus(
+        var status = WMStatus(
             beat: beat, epoch: epoch, fleet: fleet, boot: boot,
             state: !isStarted ? .starting : drain == nil ? .active : .draining,
             generation: config.generation, seq: journal.lastSeq, ackSeq: journal.lastSeq - journal.unacknowledged,
             uptimeSeconds: Int((now.monotonic - since.monotonic) / 1000), jobs: counts, active: active,
             waiting: reasons.values.sorted { $0.subject < $1.subject }, digest: digest)
+        if more > 0 { status.moreActive = more }
+        return status
     }
 
     /// Comparable with the registry's rows only while nothing is on its way to them.
@@ -41,4 +50,6 @@ extension WorkManager {
     }
 
     private static var maxActive: Int { 100 }
+    /// Well below a message: it comes every few seconds.
+    private static var statusBytes: Int { 200_000 }
 }

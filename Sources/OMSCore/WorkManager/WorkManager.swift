@@ -26,6 +26,10 @@ package struct WorkManager: Sendable {
         case resume
         /// The registry's open runs, because they differ from the digest in the last status.
         case reconcile(WorkManagerResume)
+        /// Somebody took the retained state away.
+        case stateTaken
+        /// A message of this Work Manager did not leave, and never would.
+        case notSent(NotSent)
     }
 
     package enum Effect: Hashable, Sendable {
@@ -59,6 +63,8 @@ package struct WorkManager: Sendable {
     var lastResults: [ServiceID: ServiceResult] = [:]
     var reasons: [String: Reason] = [:]
     var commandCounter = 0
+    /// Of the data of a message, in bytes; less when the broker takes less.
+    var dataLimit = MessageSize.maxData
     var effects: [Effect] = []
 
     /// What a service has done so far.
@@ -113,9 +119,7 @@ package struct WorkManager: Sendable {
         case .connected:
             journal.connectionRestored()
             publishState(at: now)
-            for result in lastResults.values.sorted(by: { $0.service < $1.service }) {
-                publish(.serviceResult(tenant, result.service), .result(result))
-            }
+            for service in lastResults.keys.sorted() { publishResult(of: service) }
         case .wake: break
         case .jobEvent(let provider, let event): received(event, from: provider, at: now)
         case .heartbeat(let heartbeat): answer(heartbeat, at: now)
@@ -127,6 +131,8 @@ package struct WorkManager: Sendable {
         case .drain(let deadline, let isFinal): beginDrain(until: deadline, isFinal: isFinal, at: now)
         case .resume: takeDrainBack(at: now)
         case .reconcile(let rows): reconcile(with: rows, at: now)
+        case .stateTaken: publishState(at: now)
+        case .notSent(let refusal): make(smaller: refusal, at: now)
         }
         if isStarted {
             attendRuns(at: now)

@@ -13,6 +13,7 @@ package enum ReasonCode: String, CaseIterable, Sendable {
     case waitsForProof = "waits-for-proof"
     case crashLoop = "crash-loop"
     case waitsForJobs = "waits-for-jobs"
+    case messageTooLarge = "message-too-large"
     // a service
     case runFailed = "run-failed"
     case waitsForUpstream = "waits-for-upstream"
@@ -40,6 +41,8 @@ package enum ReasonCode: String, CaseIterable, Sendable {
         case .waitsForProof: "start its fleet again, or: oms operation force TENANT --evidence ..."
         case .crashLoop: "look at the fleet's log; it is tried again by itself, or at once: oms replace"
         case .waitsForJobs: "the end of the named job, or: oms job give-up JOB --evidence ..., or: oms operation force"
+        case .messageTooLarge:
+            "make the scenario smaller (parameters by reference, fewer services), or raise the broker's max_packet_size"
         case .runFailed: "see the named errors; the next tick tries again"
         case .waitsForUpstream: "what the named service waits for"
         case .waitsForStop: "the run before is being stopped"

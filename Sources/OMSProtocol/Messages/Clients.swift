@@ -15,9 +15,33 @@ package struct ClientRequest: Hashable, Codable, Sendable {
     }
 }
 
+extension ClientRequest {
+    /// Of the documents in one request, in bytes.
+    package static let partBytes = 240_000
+
+    /// The same as several requests, if its documents do not fit into one: each but the last is answered with 202, the last
+    /// one as this one would be. A single document that is too large stays so, and is refused by the sender.
+    package var parts: [ClientRequest] {
+        guard case .object(var rest) = params, let documents = rest["documents"]?.arrayValue, documents.count > 1,
+            MessageSize.bytes(self) > MessageSize.maxData
+        else { return [self] }
+        rest["documents"] = nil
+        let room = min(Self.partBytes, MessageSize.maxData - 1_024 - JSONValue.object(rest).encodedBytes)
+        let parts = MessageParts.split(documents, bytes: max(room, 1_000))
+        return parts.enumerated().map { number, part in
+            let isLast = number == parts.count - 1
+            var params: [String: JSONValue] = isLast ? rest : [:]
+            params["documents"] = .array(Array(part))
+            params["upload"] = ["id": .string(id), "part": .int(Int64(number)), "of": .int(Int64(parts.count))]
+            return ClientRequest(
+                id: isLast ? id : "\(id)-\(number)", client: client, method: method, params: .object(params))
+        }
+    }
+}
+
 package struct ClientResponse: Hashable, Codable, Sendable {
     package var id: String
-    /// As in HTTP: 200, 400, 404, 409, 503.
+    /// As in HTTP: 200, 202 (more parts are to come), 400, 404, 409, 413, 503.
     package var status: Int
     package var result: JSONValue?
     package var error: Problem?

@@ -55,6 +55,8 @@ package struct JobEvent: Hashable, Codable, Sendable {
     package var message: String?
     package var outputs: JSONObject?
     package var error: Problem?
+    /// What was left out because the event would have been larger than a message: `errors`, `texts`.
+    package var omitted: [String]?
 
     package init(
         job: JobID, epoch: Int, state: JobState, providerRevision: Int? = nil, time: Timestamp,
@@ -75,7 +77,7 @@ package struct JobEvent: Hashable, Codable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case job, epoch, state, time, started, finished, progress, message, outputs, error
+        case job, epoch, state, time, started, finished, progress, message, outputs, error, omitted
         case providerRevision = "sp_revision"
     }
 }

@@ -95,6 +95,8 @@ package struct RunRecord: Hashable, Codable, Sendable {
     package var plan: ServicePlan?
     package var result: ServiceResult?
     package var error: Problem?
+    /// What was left out because the record would have been larger than a message: `errors`, `texts`, `outputs`, `plan`.
+    package var omitted: [String]?
 
     package init(
         id: RunID, service: ServiceID, type: ServiceType, state: State, due: Timestamp, started: Timestamp,
@@ -136,6 +138,8 @@ package struct JobRecord: Hashable, Codable, Sendable {
     package var message: String?
     package var outputs: JSONObject?
     package var error: Problem?
+    /// As in `RunRecord`.
+    package var omitted: [String]?
 
     package init(
         id: JobID, run: RunID, service: ServiceID, type: ServiceType, provider: ProviderID, attempt: Int,
@@ -209,6 +213,8 @@ package struct ServiceResult: Hashable, Codable, Sendable {
     package var outputs: JSONObject
     /// Grows when a late branch amends the result; absent: 1.
     package var revision: Int?
+    /// As in `RunRecord`.
+    package var omitted: [String]?
 
     package init(
         run: RunID, service: ServiceID, type: ServiceType, state: RunRecord.State, due: Timestamp,

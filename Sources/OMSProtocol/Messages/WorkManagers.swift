@@ -129,8 +129,11 @@ package struct WMStatus: Hashable, Codable, Sendable {
     package var jobs: [String: Int]
     /// Running operations, the oldest first, at most 100.
     package var active: [ActiveOperation]
+    /// So many more, for which the message has no room.
+    package var moreActive: Int?
     /// Services that do not run now, and why.
     package var waiting: [Reason]
+    package var moreWaiting: Int?
     /// Digest of the open jobs (see `OpenJobsDigest`), if every fact is committed: then it must be that of the
     /// registry's rows.
     package var digest: String?
@@ -158,6 +161,8 @@ package struct WMStatus: Hashable, Codable, Sendable {
     enum CodingKeys: String, CodingKey {
         case beat, epoch, fleet, boot, state, generation, seq, jobs, active, waiting, digest
         case ackSeq = "ack_seq"
+        case moreActive = "more_active"
+        case moreWaiting = "more_waiting"
         case uptimeSeconds = "uptime_s"
     }
 }
