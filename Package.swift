@@ -142,7 +142,10 @@ if withServers {
                 logging,
             ]),
         .testTarget(
-            name: "InteropTests", dependencies: ["OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging]),
+            name: "InteropTests",
+            dependencies: [
+                "OMSModel", "OMSProtocol", "OMSBus", "OMSRuntime", "Mosquitto", "Curl", "Postgres", "SQLite", logging,
+            ]),
         .testTarget(
             name: "ReferenceProviderTests",
             dependencies: ["ReferenceProvider", "reference-sp", "OMSModel", "OMSRuntime", "SQLite", logging]),

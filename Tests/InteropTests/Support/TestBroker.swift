@@ -8,7 +8,7 @@ final class TestBroker: Sendable {
     let folder: String
     private let child: Locked<ChildProcess?>
 
-    init() throws {
+    init(maxPacketBytes: Int = 262_144, rights: String = "topic readwrite t/#\ntopic read denied/#\n") throws {
         folder = try temporaryFolder("broker")
         port = TestPorts.free()
         let configuration = """
@@ -20,12 +20,12 @@ final class TestBroker: Sendable {
             persistence false
             max_inflight_messages 1000
             max_queued_messages 100000
-            max_packet_size 262144
+            max_packet_size \(maxPacketBytes)
             set_tcp_nodelay true
 
             """
         try configuration.write(toFile: "\(folder)/conf", atomically: true, encoding: .utf8)
-        try "user user\ntopic readwrite t/#\ntopic read denied/#\n"
+        try "user user\n\(rights)"
             .write(toFile: "\(folder)/acl", atomically: true, encoding: .utf8)
         try ChildProcess.run(
             ["/usr/bin/mosquitto_passwd", "-c", "-b", "\(folder)/passwords", "user", "secret"], log: "\(folder)/log")
