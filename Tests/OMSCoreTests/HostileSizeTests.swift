@@ -83,7 +83,7 @@ struct HostileSizeTests {
     func smallBroker(limit: Int) throws {
         var buffer = JournalBuffer()
         for number in 0..<40 {
-            let outputs: [String: JSONValue] = ["x": .string(String(repeating: "y", count: number * 1_000))]
+            let outputs: JSONObject = ["x": .string(String(repeating: "y", count: number * 1_000))]
             let job = JobRecord(
                 id: JobID(time: at(0).wall, of: "\(number)"), run: RunID(time: at(0).wall, of: "r"), service: "s",
                 type: "t", provider: "p", attempt: 1, state: .succeeded, revision: 1, time: at(0).wall,
@@ -114,7 +114,7 @@ struct HostileSizeTests {
     @Test("the journal has a limit in bytes too, so that memory stays bounded while the registry is away")
     func heldBytes() {
         var buffer = JournalBuffer()
-        let outputs: [String: JSONValue] = ["x": .string(String(repeating: "y", count: 200_000))]
+        let outputs: JSONObject = ["x": .string(String(repeating: "y", count: 200_000))]
         for number in 0..<400 where !buffer.isFull {
             let job = JobRecord(
                 id: JobID(time: at(0).wall, of: "\(number)"), run: RunID(time: at(0).wall, of: "r"), service: "s",
@@ -179,7 +179,7 @@ struct HostileSizeTests {
     func result() throws {
         var (manager, effects) = Fixture.manager(Fixture.config(Fixture.plan("harvest", every: 3_600)))
         let job = try #require(effects.commands.first?.command.job)
-        let outputs: [String: JSONValue] = ["x": .string(String(repeating: "y", count: 30_000))]
+        let outputs: JSONObject = ["x": .string(String(repeating: "y", count: 30_000))]
         effects = manager.receive(
             .jobEvent("alpha", event(job, .succeeded, outputs: outputs, at: at(1))), at: at(1))
         let result = try #require(effects.results.first)

@@ -14,7 +14,7 @@ struct RegistrySizeTests {
 
     /// A scenario of so many services with 900 characters of parameters each.
     private static func fat(_ services: Int, name: String = "fat") -> JSONValue {
-        var all: [String: JSONValue] = [:]
+        var all: JSONObject = [:]
         for number in 0..<services {
             all["s\(number)"] = [
                 "type": "harvest", "timeout_s": 30, "frequency": ["every_s": 3600],
@@ -24,8 +24,8 @@ struct RegistrySizeTests {
         return ["kind": "Scenario", "name": .string(name), "spec": ["services": .object(all)]]
     }
 
-    private static func tenant(_ name: String, _ scenario: String, _ more: [String: JSONValue] = [:]) -> JSONValue {
-        var spec: [String: JSONValue] = ["scenarios": [.string(scenario)]]
+    private static func tenant(_ name: String, _ scenario: String, _ more: JSONObject = [:]) -> JSONValue {
+        var spec: JSONObject = ["scenarios": [.string(scenario)]]
         spec.merge(more) { $1 }
         return ["kind": "Tenant", "name": .string(name), "spec": .object(spec)]
     }
@@ -91,7 +91,7 @@ struct RegistrySizeTests {
 
     @Test("variables and values of a tenant count: the tenant is refused, and the scenario for its sake")
     func tenantValues() throws {
-        var values: [String: JSONValue] = [:]
+        var values: JSONObject = [:]
         for number in 0..<100 {
             values["s\(number)"] = ["type": "harvest", "parameters": ["text": "{long}{long}{long}"]]
         }

@@ -30,7 +30,7 @@ extension ClientRequest {
         let parts = MessageParts.split(documents, bytes: max(room, 1_000))
         return parts.enumerated().map { number, part in
             let isLast = number == parts.count - 1
-            var params: [String: JSONValue] = isLast ? rest : [:]
+            var params: JSONObject = isLast ? rest : [:]
             params["documents"] = .array(Array(part))
             params["upload"] = ["id": .string(id), "part": .int(Int64(number)), "of": .int(Int64(parts.count))]
             return ClientRequest(
