@@ -69,7 +69,10 @@ struct SizePropertyTests {
             rounds = 0
             while !effects.isEmpty {
                 rounds += 1
-                guard rounds <= 20 else { return Issue.record("no end of refusals") }
+                guard rounds <= 20 else {
+                    Issue.record("no end of refusals")
+                    return
+                }
                 var next: [WorkManager.Effect] = []
                 for case .publish(let message) in effects {
                     if let refusal = refusal(message, limit: limit) {
@@ -115,7 +118,10 @@ struct SizePropertyTests {
             bench.sent = []
             while !rest.isEmpty {
                 round += 1
-                guard round <= 20 else { return Issue.record("no end of refusals") }
+                guard round <= 20 else {
+                    Issue.record("no end of refusals")
+                    return
+                }
                 let refused = rest.compactMap { refusal($0, limit: limit) }
                 for message in rest where refusal(message, limit: limit) == nil {
                     if case .response(let response) = message.payload { answered.insert(response.id) }

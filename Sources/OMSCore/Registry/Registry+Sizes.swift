@@ -75,7 +75,7 @@ extension Registry {
     private mutating func notSent(_ control: GatewayControl, _ refusal: NotSent, at now: Moment) {
         switch control.command {
         // Their timers repeat them, in smaller parts from now on.
-        case .seal, .sweep: break
+        case .seal, .sweep, .giveUp: break
         case .attach, .detach:
             guard let provider = control.provider else { return }
             refuse(provider, refusal.text, at: now)
