@@ -6,6 +6,12 @@ package enum Fault: Sendable {
     case body(String)
     /// The honest answer, changed by its text.
     case replacing(String, with: String)
+    /// The same, with bytes that need not be UTF-8.
+    case replacingBytes(String, with: [UInt8])
+    /// The honest answer with more members, as JSON text that ends with a comma.
+    case adding(String)
+    /// So many bytes of arrays, each in another up to a depth of 30: little text, many nodes.
+    case nestedArrays(bytes: Int)
     /// The honest answer's headers, one byte each so many milliseconds.
     case slowHeaders(milliseconds: Int)
     /// The same for the body.
@@ -64,6 +70,12 @@ package enum Lie: String, Sendable, Hashable, CaseIterable {
     case plainErrors, wrongProblemStatus, wrongSlugs
     /// Says `stopping` for ever.
     case neverStops
+    /// The list has rows of other makes: another id, an unknown state, null and number in labels, a far future.
+    case oddRows
+    /// Ends jobs with fifty errors of control characters.
+    case poisonErrors
+    /// Fractions where integers are meant; figures beyond 32 bits; times without a value.
+    case fractions, hugeFigures, zeroTimes
     case ignoresStop, refusesSecondStop, stopForgets, noTombstone, noFencing
     case clockBehind, clockAhead, updatedFarFuture, updatedFarPast
     case wrongFigures, noRetention, alwaysRestarted

@@ -5,8 +5,10 @@ extension Fault {
     var executes: Bool {
         switch self {
         case .answer(_, _, _, let executes): executes
-        case .close, .garbage, .hugeBody, .deepJSON, .endlessHeaders, .gzipBomb: false
-        case .body, .replacing, .slowHeaders, .slowBody, .tinyChunks, .closeAfterExecuting, .late, .truncated: true
+        case .close, .garbage, .hugeBody, .deepJSON, .nestedArrays, .endlessHeaders, .gzipBomb: false
+        case .body, .replacing, .replacingBytes, .adding, .slowHeaders, .slowBody, .tinyChunks, .closeAfterExecuting,
+            .late, .truncated:
+            true
         }
     }
 }
@@ -31,6 +33,24 @@ enum FaultWriter {
         case .replacing(let old, let new):
             let text = String(decoding: honest.body, as: UTF8.self).replacing(old, with: new)
             return send(Answer(status: honest.status, headers: honest.headers, body: Array(text.utf8)), socket)
+        case .replacingBytes(let old, let new):
+            var body = honest.body
+            let text = Array(old.utf8)
+            var at = body.startIndex
+            while let found = body[at...].firstRange(of: text) {
+                body.replaceSubrange(found, with: new)
+                at = found.lowerBound + new.count
+            }
+            return send(Answer(status: honest.status, headers: honest.headers, body: body), socket)
+        case .adding(let members):
+            let body =
+                honest.body.first == UInt8(ascii: "{")
+                ? Array("{\(members)".utf8) + honest.body.dropFirst() : honest.body
+            return send(Answer(status: honest.status, headers: honest.headers, body: body), socket)
+        case .nestedArrays(let bytes):
+            let one = String(repeating: "[", count: 30) + String(repeating: "]", count: 30)
+            let body = "[" + Array(repeating: one, count: max(1, bytes / 61)).joined(separator: ",") + "]"
+            return send(Answer(status: 200, headers: json, body: Array(body.utf8)), socket)
         case .slowHeaders(let milliseconds): return drip(Array(honest.framed.utf8) + honest.body, milliseconds, socket)
         case .slowBody(let milliseconds):
             return socket.write(honest.framed) && drip(honest.body, milliseconds, socket)

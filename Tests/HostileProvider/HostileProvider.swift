@@ -212,12 +212,16 @@ extension HostileProvider.State {
             "features": ["fencing", "tombstones"],
             "jobs": [
                 "queued": count(.queued), "running": count(.running, .stopping),
-                "executed_today": lies.contains(.wrongFigures) ? 1_000_000 : ended(.succeeded, .failed, .stopped),
+                "executed_today": lies.contains(.hugeFigures)
+                    ? 3_000_000_000 : lies.contains(.wrongFigures) ? 1_000_000 : ended(.succeeded, .failed, .stopped),
                 "succeeded_today": ended(.succeeded), "failed_today": ended(.failed), "stopped_today": ended(.stopped),
                 "max_running": 1000,
             ],
         ]
         if !lies.contains(.noRetention) { status["retention_s"] = 86_400 }
+        if lies.contains(.fractions) {
+            status["uptime_s"] = .double(Double(MonotonicClock.milliseconds - startedMonotonic) / 1000)
+        }
         return .object(status)
     }
 }

@@ -59,12 +59,34 @@ extension JobBook {
         var body: JSONObject = [
             "statistics": statistics(tenant, service, now), "jobs": .array(page.map { show($0.id, now) }),
         ]
+        if lies.contains(.oddRows), case .array(let rows)? = body["jobs"] {
+            body["jobs"] = .array(Self.oddRows + rows + Self.oddRows)
+        }
         if let last = page.last, found.count > page.count {
             body["next_page_token"] = .string(
                 lies.contains(.offsetPaging) ? "\(skipped + page.count)" : "\(last.updated).\(last.id)")
         }
         return .json(200, .object(body))
     }
+
+    /// Each is no row of the contract in one way of its own.
+    private static let oddRows: [JSONValue] = {
+        let time: JSONValue = "2026-11-29T10:00:00.000Z"
+        let good: JSONObject = [
+            "id": "0192f0c4-7e1a-7abc-8def-0123456789ab", "service": "count", "tenant": "stranger", "state": "running",
+            "revision": 2, "created": time, "updated": time, "started": time,
+        ]
+        func row(_ name: String, _ value: JSONValue) -> JSONValue {
+            var row = good
+            row[name] = value
+            return .object(row)
+        }
+        return [
+            row("id", "c56a4180-65aa-42ec-a945-5fd21dec0538"), row("id", 7), row("state", "paused"),
+            row("labels", ["run_id": .null, "attempt": 3]), row("updated", "2199-01-01T00:00:00.000Z"),
+            row("created", "2026-11-29T10:00:00"), row("revision", -1), "no row at all", .null,
+        ]
+    }()
 
     private func statistics(_ tenant: String?, _ service: String?, _ now: Int64) -> JSONValue {
         let wrong: Int64 = lies.contains(.wrongCounts) ? 7 : 0

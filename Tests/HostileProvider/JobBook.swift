@@ -221,6 +221,7 @@ struct JobBook {
         var (state, revision) = (record.state, record.revision)
         if lies.contains(.stateFalls), state == .running || state.isTerminal, record.shown % 2 == 0 { state = .queued }
         var error = record.error
+        if lies.contains(.poisonErrors), state == .succeeded { (state, error) = (.failed, .internal) }
         if lies.contains(.terminalChanges), state.isTerminal, record.shown % 2 == 0 {
             state = state == .failed ? .succeeded : .failed
             error = state == .failed ? .internal : nil
@@ -238,6 +239,18 @@ struct JobBook {
             if state == .succeeded { job["outputs"] = ["rows": ["value": 1]] }
         }
         if state == .failed { job["error"] = ["type": .string((error ?? .internal).urn), "retryable": false] }
+        if lies.contains(.poisonErrors), state == .failed {
+            let poison = JSONValue.string(String(repeating: "\u{1}", count: 300))
+            job["error"] = [
+                "type": .string(ProblemSlug.internal.urn), "retryable": false, "detail": poison,
+                "errors": .array(Array(repeating: ["pointer": poison, "detail": poison], count: 50)),
+            ]
+        }
+        if lies.contains(.zeroTimes) {
+            job["started"] = "0001-01-01T00:00:00Z"
+            if state.isTerminal { job["finished"] = "0000-00-00T00:00:00Z" }
+        }
+        if lies.contains(.fractions) { job["progress"] = 12.5 }
         if let labels = record.request["labels"] { job["labels"] = labels }
         if lies.contains(.nullMembers) { job["error"] = job["error"] ?? .null }
         return .object(job)

@@ -1,63 +1,67 @@
 import Foundation
 import HostileProvider
+import Mosquitto
 import OMSDev
 import OMSModel
+import OMSProtocol
 import OMSRuntime
 import Postgres
 import Testing
 
-/// The whole system with one honest and many hostile providers: minute after minute, nothing grows, nobody is hurt.
-@Suite("Hostile soak", .serialized, .timeLimit(.minutes(20)))
+/// The whole system with one honest and many hostile providers, and somebody who may only read and does that without
+/// pause: minute after minute, nothing grows, nobody dies, nobody is hurt.
+@Suite("Hostile soak", .serialized, .timeLimit(.minutes(25)))
 struct HostileSoakTests {
-    /// `OMS_TESTS=all OMS_SOAK_SECONDS=600 swift test --filter HostileSoakTests` for the long one.
+    /// `OMS_TESTS=all OMS_SOAK_SECONDS=900 swift test --filter HostileSoakTests` for the long one.
     static let seconds = ProcessInfo.processInfo.environment["OMS_SOAK_SECONDS"].flatMap { Int($0) } ?? 25
+    /// `OMS_SOAK_ONLY=poison,keys` to find out who does it.
+    private static let kinds: [HostileKinds.Kind] = {
+        let all = HostileKinds.transport + HostileKinds.values
+        guard let only = ProcessInfo.processInfo.environment["OMS_SOAK_ONLY"]?.split(separator: ",").map(String.init)
+        else {
+            return all.filter { !HostileKinds.notYet.contains($0.name) }
+        }
+        return all.filter { only.contains($0.name) }
+    }()
+    private static let processes = ["oms-registry", "wm-fleet", "sp-gateway", "mosquitto"]
 
-    private static let hostile: [(name: String, lies: Set<Lie>, rules: [FaultRule])] = [
-        ("slow-body", [], [FaultRule([.list, .job, .submit], .slowBody(milliseconds: 1_000))]),
-        ("slow-headers", [], [FaultRule(Set(Route.allCases), .slowHeaders(milliseconds: 1_000))]),
-        ("tiny-chunks", [], [FaultRule(Set(Route.allCases), .tinyChunks)]),
-        ("huge", [], [FaultRule([.list, .job, .submit], .hugeBody(bytes: 8 << 20))]),
-        ("deep", [], [FaultRule([.list, .job], .deepJSON(depth: 50_000))]),
-        ("endless", [], [FaultRule([.list, .status], .endlessHeaders)]),
-        ("garbage", [], [FaultRule([.status, .submit], .garbage)]),
-        ("closes", [], [FaultRule([.submit], .closeAfterExecuting)]),
-        ("truncates", [], [FaultRule([.list, .submit], .truncated)]),
-        ("errors", [], [FaultRule([.submit], .answer(500, executes: true))]),
-        ("full", [], [FaultRule([.submit], .answer(429, headers: ["Retry-After": "1"]))]),
-        ("forgets", [.forgetsAtOnce], []), ("falls", [.stateFalls, .terminalChanges], []),
-        ("types", [.wrongTypes], []), ("ids", [.wrongID], []), ("clock", [.clockAhead, .updatedFarFuture], []),
-        ("catalogs", [.catalogChanges, .ignoresETag], []), ("restarts", [.alwaysRestarted], []),
-    ]
-
-    @Test("no job is executed twice, the honest provider is not slowed down, the gateway does not grow")
+    @Test(
+        "no process dies or grows, no job is executed twice or unrecorded, the honest tenant and the operator notice nothing"
+    )
     func soak() async throws {
         var options = DevOptions()
         options.extent = .services
         options.binaryFolder = try Place.binaries
         let honest = try HostileProvider()
-        let hostile = try Self.hostile.map { (name: $0.name, provider: try HostileProvider(lies: $0.lies, $0.rules)) }
+        let hostile = try Self.kinds.map { (kind: $0, provider: try HostileProvider(lies: $0.lies, $0.rules)) }
         defer {
             honest.stop()
             for entry in hostile { entry.provider.stop() }
         }
         try await DevEnvironment.with(options) { environment in
-            let file = environment.folder.file("hostile.yaml")
-            try Self.documents(honest: honest.url, hostile: hostile.map { ($0.name, $0.provider.url) })
-                .write(toFile: file, atomically: true, encoding: .utf8)
-            let applied = try await oms("apply", "-f", file, environment: environment.operatorVariables)
-            try #require(applied.status == 0, "\(applied.errors)")
+            try await environment.apply(Self.documents(honest: honest.url, hostile.map { ($0.kind, $0.provider.url) }))
             let database = try await Database.open(environment.postgresConfiguration())
             try await database.wait(
                 until: "SELECT count(*) >= 5 FROM report.run WHERE tenant = 'good' AND state = 'succeeded'")
 
-            let pid = try #require(await environment.pid(of: "sp-gateway"))
-            var memory: [Int] = []
-            let end = MonotonicClock.milliseconds + Int64(Self.seconds) * 1000
-            while MonotonicClock.milliseconds < end {
-                try await database.connection.query("SELECT pg_sleep(1)")
-                memory.append(try residentKiB(pid))
+            var pids: [String: Int32] = [:]
+            for name in Self.processes { pids[name] = await environment.pid(of: name) }
+            #expect(pids.count == Self.processes.count)
+            var memory: [String: [Int]] = [:]
+            var answers: [Int64] = []
+            try await Reader.with(environment) {
+                let client = try await BusConnection.open(environment.bus(.admin), kinds: [], responses: true)
+                let end = MonotonicClock.milliseconds + Int64(Self.seconds) * 1000
+                while MonotonicClock.milliseconds < end {
+                    for _ in 0..<3 { answers.append(try await Self.ask(client)) }
+                    try await database.connection.query("SELECT pg_sleep(1)")
+                    for (name, pid) in pids { memory[name, default: []].append(residentKiB(pid)) }
+                }
+                await client.close()
             }
-            #expect(await environment.pid(of: "sp-gateway") == pid, "the gateway died")
+            for (name, pid) in pids.sorted(by: { $0.key < $1.key }) {
+                #expect(await environment.pid(of: name) == pid, "\(name) died")
+            }
 
             // The honest provider's tenant sees nothing of it.
             let good = "FROM report.run WHERE tenant = 'good' AND state <> 'running'"
@@ -65,9 +69,19 @@ struct HostileSoakTests {
             let slowest = try await database.number(
                 "SELECT (1000 * percentile_cont(0.99) WITHIN GROUP (ORDER BY run_s))::int \(good)")
             #expect(slowest < 3_000, "99 % of the honest provider's runs: \(slowest) ms")
-            for entry in hostile + [(name: "honest", provider: honest)] {
-                #expect(entry.provider.log.doubled == [], "\(entry.name) executed twice")
+            // Its journal is not held up by anybody's: what was executed is recorded within seconds.
+            let executed = honest.log.executions.count
+            try await database.wait(
+                until: "SELECT count(*) >= \(executed) FROM report.job WHERE tenant = 'good' AND state = 'succeeded'",
+                seconds: 10)
+            for entry in hostile.map({ ($0.kind.name, $0.provider) }) + [("honest", honest)] {
+                #expect(entry.1.log.doubled == [], "\(entry.0) executed twice")
             }
+            // Nobody's journal stands still, and nothing that PostgreSQL refused goes round and round.
+            #expect(
+                try await database.number(
+                    "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM report.quarantine GROUP BY tenant) q")
+                    <= 2 * Self.seconds, "a quarantine that grows faster than jobs are made")
             // Each fault that a provider keeps showing has a name.
             let nameless = try await database.connection.query(
                 """
@@ -75,52 +89,183 @@ struct HostileSoakTests {
                 WHERE provider IN ('slow-headers', 'deep', 'endless', 'garbage', 'types') AND error IS NULL
                 """)
             #expect(nameless.rows.first?[0] == nil, "no error shown for \(nameless.rows.first?[0] ?? "")")
+            // One that never stops keeps its one run, and says who is in the way.
+            #expect(
+                try await database.number("SELECT count(*) FROM report.job WHERE tenant = 't-never-stops'") <= 2,
+                "overlap: skip, and one job that goes on")
 
-            let third = memory.count / 3
-            let early = memory[third..<(2 * third)].reduce(0, +) / max(1, third)
-            let late = memory[(2 * third)...].reduce(0, +) / max(1, memory.count - 2 * third)
+            let sorted = answers.sorted()
+            let median = sorted[sorted.count / 2]
+            #expect(median < 200, "an operator's question takes \(median) ms")
             let jobs = try await database.number("SELECT count(*) FROM report.job")
             print(
-                """
-                hostile soak of \(Self.seconds) s: \(jobs) jobs; gateway resident \(memory.first ?? 0) KiB at first, \
-                \(early) KiB in the middle third, \(late) KiB in the last, \(memory.max() ?? 0) at most; \
-                honest provider's runs 99 % within \(slowest) ms
-                """)
-            if Self.seconds >= 300 { #expect(late < early + 4_096, "it grows") }
+                "hostile soak of \(Self.seconds) s with \(hostile.count) hostile providers: \(jobs) jobs; honest provider's runs "
+                    + "99 % within \(slowest) ms; operator's questions: median \(median) ms, "
+                    + "99 % \(sorted[sorted.count * 99 / 100]) ms, \(sorted.count) asked")
+            for (name, sizes) in memory.sorted(by: { $0.key < $1.key }) { judge(name, sizes) }
             await database.close()
         }
     }
 
-    private func residentKiB(_ pid: Int32) throws -> Int {
-        let text = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+    /// Thirds: what grows for ever grows from the second to the last.
+    private func judge(_ name: String, _ sizes: [Int]) {
+        let third = max(1, sizes.count / 3)
+        func mean(_ part: ArraySlice<Int>) -> Int { part.reduce(0, +) / max(1, part.count) }
+        let (early, late) = (
+            mean(sizes[min(third, sizes.count - 1)..<min(2 * third, sizes.count)]), mean(sizes.suffix(third))
+        )
+        print(
+            "  \(name): resident \(sizes.first ?? 0) KiB at first, \(early) KiB in the middle third, \(late) KiB in the last, "
+                + "\(sizes.max() ?? 0) at most")
+        if Self.seconds >= 300 { #expect(late < early + early / 10 + 4_096, "\(name) grows") }
+    }
+
+    /// Milliseconds until the answer to a question of an operator.
+    private static func ask(_ client: BusConnection) async throws -> Int64 {
+        let began = MonotonicClock.milliseconds
+        let id = BusConnection.uniqueID("q").text
+        let request = ClientRequest(id: id, client: client.clientID, method: "tenants", params: ["limit": 10])
+        try await client.send(Message(.query, .request(request)), id: id)
+        // A registry that does not answer is judged by that, and by what it answers to next.
+        let answer = try await Deadline.within(.seconds(5)) {
+            for await case .message(let message, _) in client.events {
+                if case .response(let response) = message.payload, response.id == id { return response.status }
+            }
+            return nil
+        }
+        #expect(answer == 200, "the operator's question: \(answer.map { "\($0)" } ?? "no answer within 5 s")")
+        return MonotonicClock.milliseconds - began
+    }
+
+    /// 0 where it has died, which is judged at the end.
+    private func residentKiB(_ pid: Int32) -> Int {
+        let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
         return text.firstMatch(of: /VmRSS:\s+(\d+) kB/).flatMap { Int($0.output.1) } ?? 0
     }
 
-    private static func documents(honest: String, hostile: [(name: String, url: String)]) -> String {
+    private static func documents(honest: String, _ hostile: [(kind: HostileKinds.Kind, url: String)]) -> String {
         func provider(_ name: String, _ url: String) -> String {
             "kind: Provider\nname: \(name)\nspec: {base_url: \"\(url)\", poll_s: 1, max_running: 20}\n---\n"
         }
-        func service(_ name: String, _ provider: String) -> String {
+        func service(_ name: String, _ providers: String, _ kind: HostileKinds.Kind, every: Int, merge: String = "")
+            -> String
+        {
             """
                 \(name):
                   type: count
-                  frequency: {every_s: 1}
+                  frequency: {every_s: \(every)}
                   timeout_s: 5
                   max_attempts: 1
-                  deadline_s: 15
-                  parameters: {duration_ms: 200}
-                  providers: {use: one, only: [\(provider)]}
-
+                  deadline_s: \(kind.deadlineSeconds)
+                  parameters: {duration_ms: \(kind.milliseconds)}
+                  providers: {\(merge.isEmpty ? "use: one" : "use: all"), only: [\(providers)]}
+            \(merge)
             """
         }
-        var text = provider("honest", honest) + hostile.map { provider($0.name, $0.url) }.joined()
-        text += "kind: Scenario\nname: good\nspec:\n  services:\n" + service("count", "honest") + "---\n"
-        text += "kind: Tenant\nname: good\nspec: {scenarios: [good]}\n---\n"
+        func tenant(_ name: String, _ scenario: String) -> String {
+            "kind: Tenant\nname: \(name)\nspec: {scenarios: [\(scenario)]}\n---\n"
+        }
+        var text = provider("honest", honest) + hostile.map { provider($0.kind.name, $0.url) }.joined()
+        text += "kind: Scenario\nname: good\nspec:\n  services:\n"
+        text +=
+            service("count", "honest", HostileKinds.Kind(name: "honest"), every: 1) + "---\n" + tenant("good", "good")
         // A scenario each: one that cannot be satisfied must not keep the others from running.
-        for (name, _) in hostile {
-            text += "kind: Scenario\nname: \(name)\nspec:\n  services:\n" + service("count", name) + "---\n"
-            text += "kind: Tenant\nname: t-\(name)\nspec: {scenarios: [\(name)]}\n---\n"
+        let slower = Set(HostileKinds.values.map(\.name))
+        for (kind, _) in hostile where kind.name != "most-b" {
+            text += "kind: Scenario\nname: \(kind.name)\nspec:\n  services:\n"
+            if kind.name == "most-a" {
+                text += service(
+                    "count", "most-a, most-b", kind, every: 2,
+                    merge: "      merge: {strategy: mean, output: rows}\n")
+            } else {
+                text += service("count", kind.name, kind, every: slower.contains(kind.name) ? 2 : 1)
+            }
+            text += "---\n" + tenant("t-\(kind.name)", kind.name)
         }
         return text
+    }
+}
+
+/// A user who may only read, at full tilt: questions without pause, session after session, and messages that nobody
+/// can read.
+private struct Reader {
+    static func with(_ environment: DevEnvironment, _ body: () async throws -> Void) async throws {
+        let endpoint = environment.bus(.monitor)
+        let only = ProcessInfo.processInfo.environment["OMS_SOAK_ONLY"]?.split(separator: ",").map(String.init)
+        guard only?.contains("reader") ?? !HostileKinds.notYet.contains("reader") else { return try await body() }
+        let tasks = [
+            Task { await repeated { try await questions(endpoint) } },
+            Task { await repeated { try await questions(endpoint) } },
+            Task { await repeated { try await rubbish(endpoint) } },
+        ]
+        defer { for task in tasks { task.cancel() } }
+        try await body()
+    }
+
+    /// A failure is the aim: the next attempt follows, a moment later.
+    private static func repeated(_ body: () async throws -> Void) async {
+        while !Task.isCancelled {
+            do { try await body() } catch { try? await Task.sleep(for: .milliseconds(100)) }
+        }
+    }
+
+    /// One session: fifty questions at once, all answers read.
+    private static func questions(_ endpoint: BusEndpoint) async throws {
+        let client = try await BusConnection.open(endpoint, kinds: [], responses: true)
+        do {
+            for number in 0..<50 {
+                let request = ClientRequest(
+                    id: "r\(number)", client: client.clientID, method: "jobs", params: ["limit": 200])
+                try await client.send(Message(.query, .request(request)), id: "r\(number)")
+            }
+            _ = try await Deadline.within(.seconds(3)) {
+                var count = 0
+                for await case .message in client.events {
+                    count += 1
+                    if count >= 50 { break }
+                }
+                return count
+            }
+        } catch {
+            await client.close()
+            throw error
+        }
+        await client.close()
+    }
+
+    /// Messages to the one topic that a reader may write to: no JSON, JSON of many arrays, an envelope of nonsense.
+    private static func rubbish(_ endpoint: BusEndpoint) async throws {
+        let loop = EventLoop(name: "rubbish")
+        let client = MQTTClient(
+            loop: loop,
+            configuration: MQTTConfiguration(
+                host: endpoint.host, port: endpoint.port, clientID: BusConnection.uniqueID("rubbish").text,
+                username: endpoint.user, password: endpoint.password)
+        ) { _ in }
+        await client.start()
+        defer { HelperThread.run(name: "rubbish-end") { loop.shutdown() } }
+        try await client.waitUntilConnected(deadline: .seconds(3))
+        let nested = String(repeating: "[", count: 4_000) + String(repeating: "]", count: 4_000)
+        for text in ["", "{", "\u{1B}]0;hello\u{07}\r\nlevel=error", nested, #"{"specversion":"1.0","data":1e999}"#] {
+            for _ in 0..<10 { try await client.publish(MQTTMessage(topic: "oms/query", payload: Array(text.utf8))) }
+        }
+        await client.disconnect()
+    }
+}
+
+private enum Deadline {
+    /// nil when it was not done in time.
+    static func within<Value: Sendable>(
+        _ limit: Duration, _ body: @escaping @Sendable () async -> Value?
+    ) async throws -> Value? {
+        await withTaskGroup(of: Value?.self) { group in
+            group.addTask { await body() }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
     }
 }
