@@ -197,7 +197,7 @@ struct SizePropertyTests {
             deadline: at(0).wall, message: source.text(), outputs: source.outputs(), error: source.problem())
         for limit in [2_000, 20_000, 100_000, 1_000_000] {
             var cut = record
-            let bytes = Reduction.fit(&cut, into: limit)
+            let bytes = MessageCut.fit(&cut, into: limit)
             #expect(bytes <= limit && bytes == MessageSize.bytes(cut))
             let omitted = cut.omitted ?? []
             #expect((cut == record) == omitted.isEmpty)

@@ -180,7 +180,7 @@ extension Gateway {
         for (id, provider) in track.jobs.sorted(by: { $0.key < $1.key }) {
             let job = jobs[id]
             var swept = SweptJob(job: id, provider: provider, state: job?.state ?? .unknown, error: job?.error)
-            Reduction.fit(&swept, into: partBytes / 4)
+            MessageCut.fit(&swept, into: partBytes / 4)
             if swept.state.isTerminal { ended.append(swept) } else { remaining.append(swept) }
         }
         let parts = MessageParts.split(ended, bytes: partBytes)

@@ -34,7 +34,7 @@ extension Gateway {
     ) {
         let room = messageLimit - MessageSize.envelopeBytes
         var less = event
-        if Reduction.fit(&less, into: room) > room, less.outputs != nil {
+        if MessageCut.fit(&less, into: room) > room, less.outputs != nil {
             // Nobody must take no outputs for some.
             less.outputs = nil
             less.state = .failed
@@ -45,7 +45,7 @@ extension Gateway {
             jobs[event.job]?.outputs = nil
             jobs[event.job]?.state = .failed
             jobs[event.job]?.error = less.error
-            Reduction.fit(&less, into: room)
+            MessageCut.fit(&less, into: room)
         }
         guard less != event else { return }
         publish(.jobEvent(tenant, provider), .jobEvent(less))

@@ -33,7 +33,7 @@ package struct JournalBuffer: Sendable {
     mutating func append(_ entry: JournalEntry, at now: Moment) {
         if entries.isEmpty { lastProgress = now.monotonic }
         var entry = entry
-        let bytes = Reduction.fit(&entry, into: limit - Self.frameBytes)
+        let bytes = MessageCut.fit(&entry, into: limit - Self.frameBytes)
         entries.append((entry, bytes))
         heldBytes += bytes
     }
@@ -54,7 +54,7 @@ package struct JournalBuffer: Sendable {
         let aim = before + Self.frameBytes > limit ? limit - Self.frameBytes : before / 2
         for index in range where count == 1 || entries[index].bytes > limit - Self.frameBytes {
             heldBytes -= entries[index].bytes
-            entries[index].bytes = Reduction.fit(&entries[index].entry, into: aim)
+            entries[index].bytes = MessageCut.fit(&entries[index].entry, into: aim)
             heldBytes += entries[index].bytes
         }
         batchBytes = min(batchBytes, max(limit - Self.frameBytes, 1), count > 1 ? max(before / 2, 1) : batchBytes)

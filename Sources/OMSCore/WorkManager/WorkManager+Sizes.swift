@@ -27,7 +27,7 @@ extension WorkManager {
     /// The retained result, as much of it as fits; the record of the run has the rest.
     mutating func publishResult(of service: ServiceID) {
         guard var result = lastResults[service] else { return }
-        Reduction.fit(&result, into: dataLimit)
+        MessageCut.fit(&result, into: dataLimit)
         lastResults[service] = result
         publish(.serviceResult(tenant, service), .result(result))
     }

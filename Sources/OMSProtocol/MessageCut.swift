@@ -3,7 +3,7 @@ import OMSModel
 /// Makes a message small enough where it is made: what is cut is named in its `omitted`, what is kept is right. The least
 /// loss comes first: the long lists of field errors, then texts beyond a screen, then the outputs, of which the provider
 /// and the job's own record know more.
-package enum Reduction: CaseIterable, Sendable {
+package enum MessageCut: CaseIterable, Sendable {
     /// Of field errors the first five.
     case fewErrors
     /// Texts of at most a kilobyte.
@@ -38,7 +38,7 @@ package enum Reduction: CaseIterable, Sendable {
 }
 
 package protocol Reducible: Encodable {
-    mutating func reduce(_ step: Reduction)
+    mutating func reduce(_ step: MessageCut)
 }
 
 /// Notes what was cut, each thing once.
@@ -46,7 +46,7 @@ private func note(_ what: String, in omitted: inout [String]?) {
     if omitted?.contains(what) != true { omitted = (omitted ?? []) + [what] }
 }
 
-extension Reduction {
+extension MessageCut {
     /// - Returns: whether something was cut.
     func cut(_ text: inout String?) -> Bool {
         guard let limit = textBytes, let given = text, MessageSize.bytes(given) > limit else { return false }
@@ -87,7 +87,7 @@ extension Reduction {
 }
 
 extension JobRecord: Reducible {
-    package mutating func reduce(_ step: Reduction) {
+    package mutating func reduce(_ step: MessageCut) {
         step.cut(&error, &omitted)
         if step.cut(&message) { note("texts", in: &omitted) }
         if step == .noOutputs, outputs != nil {
@@ -100,21 +100,21 @@ extension JobRecord: Reducible {
 
 extension JobEvent: Reducible {
     /// Not the outputs: whoever merges them must not take none for some. Who makes the event ends the job otherwise.
-    package mutating func reduce(_ step: Reduction) {
+    package mutating func reduce(_ step: MessageCut) {
         step.cut(&error, &omitted)
         if step.cut(&message) { note("texts", in: &omitted) }
     }
 }
 
 extension SweptJob: Reducible {
-    package mutating func reduce(_ step: Reduction) {
+    package mutating func reduce(_ step: MessageCut) {
         var omitted: [String]?
         step.cut(&error, &omitted)
     }
 }
 
 extension ServiceResult: Reducible {
-    package mutating func reduce(_ step: Reduction) {
+    package mutating func reduce(_ step: MessageCut) {
         for index in providers.indices { step.cut(&providers[index].error, &omitted) }
         if step == .noOutputs, !outputs.isEmpty {
             outputs = [:]
@@ -124,7 +124,7 @@ extension ServiceResult: Reducible {
 }
 
 extension RunRecord: Reducible {
-    package mutating func reduce(_ step: Reduction) {
+    package mutating func reduce(_ step: MessageCut) {
         step.cut(&error, &omitted)
         result?.reduce(step)
         for what in result?.omitted ?? [] { note(what, in: &omitted) }
@@ -136,7 +136,7 @@ extension RunRecord: Reducible {
 }
 
 extension JournalEntry: Reducible {
-    package mutating func reduce(_ step: Reduction) {
+    package mutating func reduce(_ step: MessageCut) {
         job?.reduce(step)
         run?.reduce(step)
         var why = tick?.reason
@@ -151,10 +151,10 @@ extension WMStatus {
     package func fitting(_ limit: Int) -> WMStatus {
         guard MessageSize.bytes(self) > limit else { return self }
         var cut = self
-        for index in cut.active.indices { _ = Reduction.tinyTexts.cut(&cut.active[index].message) }
+        for index in cut.active.indices { _ = MessageCut.tinyTexts.cut(&cut.active[index].message) }
         for index in cut.waiting.indices {
             var text: String? = cut.waiting[index].text
-            if Reduction.shortTexts.cut(&text) { cut.waiting[index].text = text ?? "" }
+            if MessageCut.shortTexts.cut(&text) { cut.waiting[index].text = text ?? "" }
         }
         guard MessageSize.bytes(cut) > limit else { return cut }
         let (active, waiting) = (cut.active, cut.waiting)
