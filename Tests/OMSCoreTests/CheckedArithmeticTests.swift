@@ -9,9 +9,6 @@ struct CheckedArithmeticTests {
         "Int64(days) * 86_400_000",  // 0 to 36,500 by its option
         "Int64(count - 2) * period", "Int64(kept - 1 - index) * period",  // within the time that has passed
         "UInt64(jitter) * 1000", "Int64(hours) * 3_600", "Int64(minutes) * 60",  // three digits at most
-        "Int64(max(1, spec.pollSeconds ?? 1)) * 1000", "Int64(max(2, report?.retentionSeconds ?? 86_400)) * 500",
-        "Int64(afterSeconds ?? 1) * 1000", "Int64(afterSeconds) * 1000", "Int64(retryAfter) * 1000",  // 0 to 300
-        "Int64(retention) * 1000", "Int64(Self.sweepGraceSeconds) * 1000", "Int64(command.graceSeconds ?? 0) * 1000",
         "Int64(min(max(graceSeconds ?? 0, 0), 3_600)) * 1000", "Int64(min(max(seconds, 0), maxSeconds)) * 1000",
     ]
 

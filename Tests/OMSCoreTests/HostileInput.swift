@@ -3,7 +3,7 @@ import OMSModel
 import OMSProtocol
 
 /// Bytes from outside, through the reader and the core that get them in a running system, and back to bytes: whatever a
-/// core says must be encodable and small enough. Shared with the fuzzer (Tests/Fuzz), which has no test library.
+/// core says must be encodable and small enough.
 struct HostileInput {
     /// What is wrong with what a core said; empty if nothing.
     private(set) var complaints: [String] = []
@@ -28,7 +28,6 @@ struct HostileInput {
 
     // MARK: - Gateway
 
-    /// The one that the answers in Tests/Fuzz/Answers are about.
     static let job = JobID("018bcfe5-6800-7000-8000-000000000001") ?? JobID(time: start, of: "hostile", "1")
 
     private mutating func step(_ gateway: inout Gateway, _ event: Gateway.Event, _ now: Int64) -> [ProviderCall] {
@@ -159,7 +158,7 @@ struct HostileInput {
         case .audit: return .audited([:])
         case .recover: return .recovered([:])
         case .prune(let pruning): return .pruned(Pruned(before: pruning.before))
-        case .query(let query): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
+        case .query(let query, _): return .answer(ClientResponse(id: query.id, status: 200, result: ["rows": []]))
         case .beginOperation(let operation): return .operation(operation)
         case .saveRollout(let rollout): return .rollout(rollout, nil)
         case .rolloutFigures: return .figures([])
