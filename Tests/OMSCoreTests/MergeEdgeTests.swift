@@ -41,7 +41,7 @@ struct MergeEdgeTests {
     func finite(strategy: MergeRule.Strategy) {
         var generator = SplitMix64(seed: 5)
         let numbers: [Double] = [
-            0, -0.0, 1, 1.7e308, -1.7e308, 5e-324, 1e300, 9_007_199_254_740_993, 1e18, -1,
+            0, -0.0, 1, 1.7e308, -1.7e308, .leastNonzeroMagnitude, 1e300, 0x1p53, 1e18, -1,
         ]
         func number() -> JSONValue {
             switch Int.random(in: 0..<4, using: &generator) {
@@ -51,7 +51,7 @@ struct MergeEdgeTests {
         }
         for _ in 0..<500 {
             var rule = MergeRule(strategy: strategy, output: "x")
-            rule.weights = ["a": 1e6, "b": 5e-324]
+            rule.weights = ["a": 1e6, "b": .leastNonzeroMagnitude]
             (rule.key, rule.objective, rule.by, rule.conflict) = (["id"], "x", "id", .largest)
             if strategy == .best { rule.require = [.init(output: "y", atMost: 1e300)] }
             let outputs = (0..<4).map { _ -> JSONValue in

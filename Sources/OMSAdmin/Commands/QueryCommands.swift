@@ -123,7 +123,11 @@ struct WhyCommand: AsyncParsableCommand {
         let found = try await OperatorClient.with(connection.endpoint()) { try await rows($0, "why", filter) }
         if output == .json { return Terminal.print(json: .array(found)) }
         // With a notice something does wait, and the notice says what.
-        if !found.isEmpty { Terminal.print(Table.render(found)) } else if Notices.isEmpty { Terminal.print("nothing waits") }
+        if !found.isEmpty {
+            Terminal.print(Table.render(found))
+        } else if Notices.isEmpty {
+            Terminal.print("nothing waits")
+        }
     }
 }
 
