@@ -59,8 +59,9 @@ enum OldHistory {
           SELECT 'gone', n, '{}', 'test', ago(400 - 100 * n) FROM generate_series(1, 3) n;
         INSERT INTO oms.catalog_version SELECT 'old', n, '[]', ago(400 - 100 * n) FROM generate_series(1, 3) n;
         INSERT INTO oms.verification SELECT 'old', ago(400 - 100 * n), 'test', true, '{}' FROM generate_series(1, 3) n;
-        INSERT INTO oms.quarantine (tenant, epoch, seq, entry, error, received_at) VALUES
-          ('gone', 1, 1, '{}', 'test', ago(100)), ('gone', 1, 1, '{}', 'test', ago(1));
+        INSERT INTO oms.quarantine (tenant, epoch, seq, entry, error, received_at, last_at, fact) VALUES
+          ('gone', 1, 1, '{}', 'test', ago(100), ago(100), 'job/1'),
+          ('gone', 1, 1, '{}', 'test', ago(1), ago(1), 'job/2');
         INSERT INTO oms.rollout VALUES (id('roll-out'), 's', '{}', 'done', ago(100), ago(100));
         """
 
