@@ -94,8 +94,10 @@ import Testing
                     try await connection.query("CREATE TEMP TABLE t (x int)")
                     Issue.record("created")
                 } catch let error as PostgresError {
-                    #expect(error.sqlState == "25006")  // read-only transaction
+                    #expect(error.sqlState == "25006")  // read-only transaction, which ends a session of ours
                 }
+            }
+            try await onDatabase(environment.reporterConfiguration()) { connection in
                 let rows = try await connection.query("SHOW search_path").rows
                 #expect(rows.first?[0] == "report")
             }

@@ -268,7 +268,9 @@ struct OddRow {
     }
 
     mutating func statistics() -> JobStatistics {
-        var figures = OddRow(member("statistics") ?? .object([:]))
+        let said = member("statistics")
+        if said == nil { note("statistics: is missing") }
+        var figures = OddRow(said ?? .object([:]))
         let statistics = JobStatistics(
             asOf: figures.time("as_of") ?? Self.unsaid, counts: figures.may("counts", [String: Int].self) ?? [:],
             oldestQueuedSeconds: figures.may("oldest_queued_s", Int.self))

@@ -32,7 +32,7 @@ struct SoakCheckerTests {
         ),
         ("DELETE FROM oms.drain_receipt", "ended epochs without a receipt"),
         (
-            "INSERT INTO oms.quarantine (tenant, epoch, seq, entry, error) VALUES ('tenant-1', 1, 1, '{}', 'x')",
+            "INSERT INTO oms.quarantine (tenant, epoch, seq, entry, error, fact) VALUES ('tenant-1', 1, 1, '{}', 'x', 'job/1')",
             "quarantine"
         ),
         (
