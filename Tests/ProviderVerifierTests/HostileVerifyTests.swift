@@ -75,7 +75,11 @@ struct HostileVerifyTests {
     }
 
     @Test("every lie is in the table") func complete() {
-        let elsewhere: Set<Lie> = [.ignoresToken, .losesJobsAtRestart]
+        // The second line is what gateways must bear (HostileSoakTests); the verifier has no rule for it yet.
+        let elsewhere: Set<Lie> = [
+            .ignoresToken, .losesJobsAtRestart,
+            .neverStops, .oddRows, .poisonErrors, .fractions, .hugeFigures, .zeroTimes,
+        ]
         #expect(Set(LieRule.all.map(\.lie)).union(elsewhere) == Set(Lie.allCases))
     }
 
