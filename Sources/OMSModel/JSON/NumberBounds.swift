@@ -43,5 +43,5 @@ package enum NumberBounds {
         min(max(Int64(seconds), Self.seconds.lowerBound), Self.seconds.upperBound) * 1000
     }
 
-    static func numbers(of member: String) -> ClosedRange<Double>? { member == "progress" ? progress : nil }
+    package static func numbers(of member: String) -> ClosedRange<Double>? { member == "progress" ? progress : nil }
 }

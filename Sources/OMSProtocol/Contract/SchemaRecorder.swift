@@ -126,6 +126,8 @@ private final class RecordingDecoder: Decoder {
             node = [
                 "type": "integer", "minimum": .int(Int(range.lowerBound)), "maximum": .int(Int(range.upperBound)),
             ]
+        } else if type is Double.Type, let range = NumberBounds.numbers(of: key.stringValue) {
+            node = ["type": "number", "minimum": .int(Int(range.lowerBound)), "maximum": .int(Int(range.upperBound))]
         }
         properties.append(.init(name: key.stringValue, schema: node, isRequired: required))
         return sample
