@@ -57,6 +57,10 @@ def watch(oms, directory, messages, until):
         wait("a result", lambda: "/result\"" in read(lines), until)
         operate("status")
         operate("replace", "men", "--wait")
+        # An operator asks on the topic of commands; who only reads, on that of questions.
+        environment |= {"OMS_MQTT_USER": "monitor", "OMS_MQTT_PASSWORD_FILE":
+                        environment["OMS_MQTT_PASSWORD_FILE"].replace("mqtt-admin", "mqtt-monitor")}
+        operate("get", "tenants")
 
         def complete():
             written = read(lines).split("\n")[:-1]
