@@ -32,9 +32,10 @@ extension Store {
         } catch {
             let problem = failed(error)
             // What passed before it is said; the rest comes again.
-            if committed == nil { return .failed(problem) }
+            guard let committed else { return .failed(problem) }
+            return .committed(committed, setAside: setAside, rest: problem)
         }
-        return setAside.isEmpty ? .committed(committed ?? 0) : .committedInPart(committed ?? 0, setAside)
+        return .committed(committed ?? 0, setAside: setAside)
     }
 
     /// - Returns: the number up to which the journal is committed, and what is to be told of it (nil: it is known already).

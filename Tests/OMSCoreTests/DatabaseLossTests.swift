@@ -85,6 +85,13 @@ struct DatabaseLossTests {
             bench.pass(10_000)
         }
         #expect(texts(bench, "database.refuses").count == 1)
+        // What came before the refused fact is committed, and the trouble is not over.
+        bench.journal(1, 3)
+        bench.feed(
+            .stored(
+                ticket: bench.held.removeLast().ticket,
+                .committed(2, rest: Problem(.databaseRefuses, "column \"message\" does not exist", retryable: true))))
+        #expect(bench.committed.last == 2 && texts(bench, "database.accepts").isEmpty)
         bench.feed(
             .received(Message(.query, .request(ClientRequest(id: "q9", client: "c", method: "why", params: [:])))))
         let notice = bench.responses().last?.result?["notice"]?.stringValue
@@ -104,7 +111,7 @@ struct DatabaseLossTests {
         bench.holdsCommits = true
         bench.journal(1, 1)
         let kept = SetAside(id: 17, fact: "job/x", error: "22008: out of range", hasRow: true)
-        bench.feed(.stored(ticket: bench.held.removeLast().ticket, .committedInPart(1, [kept])))
+        bench.feed(.stored(ticket: bench.held.removeLast().ticket, .committed(1, setAside: [kept])))
         #expect(bench.committed == [1])
         #expect(
             texts(bench, "journal.set-aside").first?.contains("Its row has the rest; the whole is quarantine 17")

@@ -7,7 +7,7 @@ extension Registry {
         guard let (request, askedAt) = pending.removeValue(forKey: ticket).map({ ($0.request, $0.at) }) else { return }
         let client = waiting.removeValue(forKey: ticket)
         if case .query(_, let asker) = request { return questionAnswered(asker, client, reply) }
-        if case .failed(let problem) = reply {
+        if let problem = reply.problem {
             switch problem.slug {
             case ProblemSlug.standby.rawValue: return standBy(request, at: now)
             case ProblemSlug.databaseBehind.rawValue: return fellBack(request, problem.detail ?? problem.type, at: now)
@@ -15,11 +15,9 @@ extension Registry {
             }
         }
         if case .prove = request { proof.isAsking = false }
-        if case .failed = reply {
-        } else {
-            proven(by: request, askedAt: askedAt, at: now)
-            noteSuccess(request)
-        }
+        if case .failed = reply {} else { proven(by: request, askedAt: askedAt, at: now) }
+        // A journal of which a part was refused is no sign that the trouble is over.
+        if reply.problem == nil { noteSuccess(request) }
         switch (request, reply) {
         case (.load, .loaded(let snapshot)): load(snapshot, at: now)
         case (.load, _): timers.set(.load, now.monotonic + 1_000)
@@ -80,9 +78,7 @@ extension Registry {
         case (.rolloutFigures, _): rolloutWork.isUnderWay = false
         case (.prove, .saved): timers.set(.prove, proof.askedAt + sessionMilliseconds / 3)
         case (.prove, _): timers.set(.load, now.monotonic + 1_000)
-        case (.commit(let tenant, let journal), .committed(let seq)):
-            committed(tenant, journal, seq, [], by: request, at: now)
-        case (.commit(let tenant, let journal), .committedInPart(let seq, let setAside)):
+        case (.commit(let tenant, let journal), .committed(let seq, let setAside, _)):
             committed(tenant, journal, seq, setAside, by: request, at: now)
         case (.commit(let tenant, let journal), _):
             // The Work Manager keeps it and sends it again; forget that it was handed over.

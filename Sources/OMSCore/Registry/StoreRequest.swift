@@ -73,16 +73,24 @@ package enum StoreReply: Hashable, Sendable {
     /// The roll-out as it is stored, and the scenario that it made.
     case rollout(Rollout, AppliedDocument?)
     case figures([RunFigures])
-    /// Highest number of the tenant's journal that is committed.
-    case committed(Int)
+    /// Highest number of the tenant's journal that is committed; the facts of which PostgreSQL refused parts, or all; why
+    /// what follows that number was refused.
+    case committed(Int, setAside: [SetAside] = [], rest: Problem? = nil)
     case givenUp(GivenUpRow, isNew: Bool)
-    /// The same; PostgreSQL refused parts of these facts, or all of them.
-    case committedInPart(Int, [SetAside])
     case observed
     case pruned(Pruned)
     case settledQuarantined(TenantID, fact: String)
     case answer(ClientResponse)
     case failed(Problem)
+
+    /// Why the request was not carried out, or not all of it.
+    var problem: Problem? {
+        switch self {
+        case .failed(let problem): problem
+        case .committed(_, _, let rest): rest
+        default: nil
+        }
+    }
 }
 
 /// What is in PostgreSQL at start.

@@ -147,8 +147,9 @@ struct SimDatabase {
             let seq = commit(tenant, journal)
             let kept = setAside.count - before
             if kept == 0 { return .committed(seq) }
-            return .committedInPart(
-                seq, [SetAside(id: Int64(setAside.count), fact: "\(kept) ends", error: "23514", hasRow: true)])
+            return .committed(
+                seq, setAside: [SetAside(id: Int64(setAside.count), fact: "\(kept) ends", error: "23514", hasRow: true)]
+            )
         case .observe(let observations):
             for observation in observations { observe(observation) }
             return .observed

@@ -71,7 +71,7 @@ extension World {
     /// The mutant that takes the larger of what it remembers and what it is told.
     private func hiding(_ reply: StoreReply, to request: StoreRequest, _ node: Node) -> StoreReply {
         guard options.mutants.contains(.lossHidden), case .commit(let tenant, let journal) = request,
-            case .committed(let seq) = reply
+            case .committed(let seq, _, _) = reply
         else { return reply }
         let key = SimDatabase.EpochKey(tenant: tenant, epoch: journal.epoch)
         let most = max(seq, node.acknowledged[key] ?? 0)
@@ -229,9 +229,9 @@ extension StoreReply {
         case .audited: "audited"
         case .resume(let resume): "\(resume.open.count) open runs"
         case .recovered(let found): "recovered \(found.values.reduce(0, +))"
-        case .committed(let seq): "committed \(seq)"
+        case .committed(let seq, let kept, _):
+            kept.isEmpty ? "committed \(seq)" : "committed \(seq), \(kept.count) set aside"
         case .givenUp(let row, let isNew): "\(isNew ? "gives up" : "gave up") \(row.wish.job)"
-        case .committedInPart(let seq, let kept): "committed \(seq), \(kept.count) set aside"
         case .settledQuarantined: "settled"
         case .observed: "observed"
         case .pruned(let pruned): "pruned \(pruned.counts[.runs] ?? 0) runs, \(pruned.counts[.jobs] ?? 0) jobs"
