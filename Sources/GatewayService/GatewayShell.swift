@@ -2,18 +2,19 @@ import Curl
 import FoundationEssentials
 import Logging
 import Mosquitto
-import OMSBus
-import OMSCore
+package import OMSBus
+package import OMSCore
 import OMSModel
 import OMSProtocol
 package import OMSRuntime
 
 /// Carries out what the `Gateway` core decides: bus on this loop, REST calls on the HTTP pool's thread.
-package actor GatewayShell {
+package actor GatewayShell: ServiceShell {
     package nonisolated let loop: EventLoop
     package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.executor }
 
-    private var core: Gateway
+    package var core: Gateway
+    package var line = ServiceLine()
     private let logger: Logger
     private let pool: HTTPPool
     private let credentials: CredentialStore
@@ -21,28 +22,15 @@ package actor GatewayShell {
     private var crashPoint: CrashPoint?
     /// Since the last write that failed none has succeeded.
     private var isLedgerFailing = false
-    /// Effects that wait, in order, for what must be on disk before them.
-    private var held: [Batch] = []
-    private var firstHeld = 0
+    private var gate = EffectGate()
     private let desk: AnswerDesk
     /// Names the provider whose answer is being handled, if this process should die of it.
     private let box: BlackBox?
-    private var bus: Bus?
     /// By the filter of its orders.
     private var orders: [String: ProviderID] = [:]
-    private var timer = WakeTimer()
-    private var linesOfAhead = OncePerMinute<TenantID>()
+    private var linesOfAhead = LogThrottle()
     /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
     private let observer: (@Sendable (Gateway.Effect) -> Void)?
-
-    private struct Batch {
-        var effects: [Gateway.Effect]
-        var isReady: Bool
-        /// When the core decided so (monotonic).
-        var decided: Int64
-        /// Why it could not be written: nothing of it may be sent to a provider.
-        var failure: String?
-    }
 
     /// - Parameter ledger: nil only where nothing has to survive, as in tests of the answers.
     init(
@@ -65,95 +53,49 @@ package actor GatewayShell {
         loop.post { box.markTraps(slot: 0) }
     }
 
-    func start(_ options: BusOptions) throws {
-        let configuration = try options.configuration(
-            clientID: "gateway-\(core.id)-\(core.boot)", role: .gateway)
-        let bus = Bus(loop: loop, source: "gateway/\(core.id)", boot: core.boot, logger: logger) { [weak self] event in
-            self?.assumeIsolated { $0.received(event) }
-        }
-        self.bus = bus
-        let filters = [
-            Topic.gatewayControl(core.id).subscription, TopicKind.wmEpoch.subscription,
-            Topic.gatewayPresence(core.id).subscription,
-        ]
-        let will = Message(.gatewayPresence(core.id), .presence(core.presence(.lost)))
-        bus.assumeIsolated { $0.start(configuration, will: will, subscribe: filters) }
-    }
+    func start(_ options: BusOptions) throws { try open(options, logger: logger) }
 
     func stop() async {
-        timer.cancel(on: loop)
-        await bus?.close(farewell: Message(.gatewayPresence(core.id), .presence(core.presence(.offline))))
-        bus = nil
+        await close()
         pool.shutdown()
         desk.shutdown()
         ledger?.shutdown()
     }
 
-    /// An event that did not come from the bus.
-    func feed(_ event: Gateway.Event) { perform(core.receive(event, at: ServiceHost.now)) }
-
-    private func received(_ event: BusEvent) {
-        switch event {
-        case .connected: perform(core.receive(.connected, at: ServiceHost.now))
-        case .message(let message): perform(core.receive(.received(message), at: ServiceHost.now))
-        case .disconnected: perform(core.receive(.disconnected, at: ServiceHost.now))
-        case .subscribed(let filter):
-            if let provider = orders[filter] { perform(core.receive(.hears(provider), at: ServiceHost.now)) }
-        case .subscriptionRefused(let filter, let why):
-            if let provider = orders[filter] { perform(core.receive(.deaf(provider, why: why), at: ServiceHost.now)) }
-        }
+    package func subscribed(_ filter: String) {
+        if let provider = orders[filter] { feed(.hears(provider)) }
     }
 
-    private func perform(_ effects: [Gateway.Effect]) {
+    package func subscriptionRefused(_ filter: String, why: String) {
+        if let provider = orders[filter] { feed(.deaf(provider, why: why)) }
+    }
+
+    package func carryOut(_ effects: [Gateway.Effect]) {
         box?.clear()
-        record(effects)
-        timer.set(core.nextWake(at: ServiceHost.now), on: loop) { [weak self] in
-            self?.assumeIsolated { shell in
-                shell.timer.fired()
-                shell.perform(shell.core.receive(.wake, at: ServiceHost.now))
-            }
-        }
+        let admission = gate.admit(effects, at: MonotonicClock.milliseconds)
+        write(admission.entries, for: admission.ticket)
+        if let batch = admission.batch { carryOut(batch) }
     }
 
-    /// Intent before effect: a batch with a blocking entry, and all that come after it, wait for the disk.
-    private func record(_ effects: [Gateway.Effect]) {
-        guard let ledger else { return carryOut(effects, failure: nil, decided: MonotonicClock.milliseconds) }
-        let entries = effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
-        let isBlocking = entries.contains { $0.isBlocking }
-        if !isBlocking {
-            if !entries.isEmpty {
-                let loop = loop
-                ledger.write(entries) { [weak self] failure in
-                    guard failure != nil else { return }
-                    loop.post { [weak self] in self?.assumeIsolated { $0.note(failure) } }
-                }
-            }
-            if held.isEmpty { return carryOut(effects, failure: nil, decided: MonotonicClock.milliseconds) }
-        }
-        let number = firstHeld + held.count
-        held.append(Batch(effects: effects, isReady: !isBlocking, decided: MonotonicClock.milliseconds))
-        guard isBlocking else { return }
+    private func write(_ entries: [LedgerEntry], for ticket: Int?) {
+        guard !entries.isEmpty else { return }
+        guard let ledger else { return recorded(ticket, nil) }
         let loop = loop
         ledger.write(entries) { [weak self] failure in
-            loop.post { [weak self] in self?.assumeIsolated { $0.recorded(number, failure) } }
+            guard ticket != nil || failure != nil else { return }
+            loop.post { [weak self] in self?.assumeIsolated { $0.recorded(ticket, failure) } }
         }
     }
 
-    private func recorded(_ number: Int, _ failure: String?) {
+    private func recorded(_ ticket: Int?, _ failure: String?) {
         note(failure)
-        let failure = failure.map { "the gateway's ledger cannot be written (\($0))" }
-        held[number - firstHeld].isReady = true
-        // What came after may rest on it: a repeated seal is confirmed because the first one is being written.
-        if failure != nil { for index in held.indices.dropFirst(number - firstHeld) { held[index].failure = failure } }
-        while let batch = held.first, batch.isReady {
-            held.removeFirst()
-            firstHeld += 1
-            carryOut(batch.effects, failure: batch.failure, decided: batch.decided)
-            if batch.failure != nil {
-                let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
-                perform(core.receive(.unrecorded(entries), at: ServiceHost.now))
-            }
+        guard let ticket else { return }
+        gate.written(ticket, failure: failure.map { "the gateway's ledger cannot be written (\($0))" })
+        while let batch = gate.release() {
+            carryOut(batch)
+            if let lost = batch.unrecorded { feed(.unrecorded(lost)) }
         }
+        perform([])
     }
 
     /// Says when it begins and when it is over, and not for each of the attempts in between.
@@ -168,53 +110,32 @@ package actor GatewayShell {
         }
     }
 
-    /// A decision to act at a provider that is as old as this is not carried out any more: the process was stopped, or its
-    /// disk was slow, and the provider may be another gateway's by now. Well below the hold time.
-    private static let decisionMilliseconds: Int64 = 10_000
-
-    private func carryOut(_ effects: [Gateway.Effect], failure: String?, decided: Int64) {
-        for effect in effects {
-            observer?(effect)
-            switch effect {
-            case .publish(let message):
-                // What is not on disk is not promised to anybody: whoever asked asks again.
-                if failure == nil, let refusal = bus?.assumeIsolated({ $0.publish(message) }) {
-                    // Not from within: what the core makes of it comes after what it has decided before.
-                    loop.post { [weak self] in
-                        self?.assumeIsolated { $0.perform($0.core.receive(.notSent(refusal), at: ServiceHost.now)) }
-                    }
-                }
-            case .call(let call):
-                if let failure, case .submit = call.kind {
-                    answered(call, 0, .failed(.notSent, .ledger, failure))
-                } else if call.kind.acts, MonotonicClock.milliseconds - decided > Self.decisionMilliseconds {
-                    answered(call, 0, .failed(.notSent, .ledger, "decided too long ago: this process was stopped"))
-                } else {
-                    make(call)
-                }
-            case .subscribe(let provider):
-                orders[Self.commands(for: provider).filter] = provider
-                bus?.assumeIsolated { $0.subscribe(Self.subscriptions(for: provider)) }
-            case .unsubscribe(let provider):
-                orders[Self.commands(for: provider).filter] = nil
-                bus?.assumeIsolated { $0.unsubscribe(Self.subscriptions(for: provider).map(\.filter)) }
-            case .record: break  // was taken out before
-            case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
-            case .report(let report): log(report)
+    private func carryOut(_ released: EffectGate.Batch) {
+        var batch = released
+        while let step = batch.next(at: MonotonicClock.milliseconds) {
+            switch step {
+            case .refuse(let call, let why): answered(call, 0, .failed(.notSent, .ledger, why))
+            case .skip: break
+            case .perform(let effect): carryOut(effect)
             }
         }
     }
 
-    private static func commands(for provider: ProviderID) -> MQTTSubscription {
-        MQTTSubscription("tenant/+/sp/\(provider)/job/command", qos: TopicKind.jobCommand.row.qos)
-    }
-
-    /// Its orders, and whether somebody takes away what this gateway says of it.
-    private static func subscriptions(for provider: ProviderID) -> [MQTTSubscription] {
-        [
-            commands(for: provider), Topic.providerHealth(provider).guardedSubscription,
-            Topic.providerCatalog(provider).guardedSubscription,
-        ]
+    private func carryOut(_ effect: Gateway.Effect) {
+        observer?(effect)
+        switch effect {
+        case .publish(let message): send(message)
+        case .call(let call): make(call)
+        case .subscribe(let provider):
+            orders[Subscription.jobCommands(for: provider).filter] = provider
+            line.bus?.assumeIsolated { $0.subscribe(Gateway.subscriptions(for: provider)) }
+        case .unsubscribe(let provider):
+            orders[Subscription.jobCommands(for: provider).filter] = nil
+            line.bus?.assumeIsolated { $0.unsubscribe(Gateway.subscriptions(for: provider)) }
+        case .record: break  // the gate took it
+        case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
+        case .report(let report): log(report)
+        }
     }
 
     private func make(_ call: ProviderCall) {
@@ -225,7 +146,7 @@ package actor GatewayShell {
             // Nothing left this process: the core may try again when the credential is there.
             return answered(call, 0, .failed(.notSent, .other, "\(error)"))
         }
-        let isSubmit = if case .submit = call.kind { true } else { false }
+        let isSubmit = call.kind.isSubmit
         if isSubmit { crashPoint?.pass(.beforeSend) }
         let began = MonotonicClock.milliseconds
         let (loop, desk) = (loop, desk)
@@ -256,10 +177,7 @@ package actor GatewayShell {
         // Never from within `perform`: a refused request must not recurse.
         let id = call.id
         loop.post { [weak self] in
-            self?.assumeIsolated { shell in
-                shell.perform(
-                    shell.core.receive(.answer(call: id, latency: latency, cost: cost, answer), at: ServiceHost.now))
-            }
+            self?.assumeIsolated { $0.feed(.answer(call: id, latency: latency, cost: cost, answer)) }
         }
     }
 
@@ -292,7 +210,7 @@ package actor GatewayShell {
                     LoggingKeys.limit: "\(fence)",
                 ])
         case .ahead(let tenant, let job, let epoch, let fence):
-            guard let count = linesOfAhead.pass(tenant, at: MonotonicClock.milliseconds) else { return }
+            guard let count = linesOfAhead.admit(tenant.text, at: MonotonicClock.milliseconds) else { return }
             logger.warning(
                 "command of an epoch that the registry has not announced; left to be repeated",
                 metadata: [

@@ -58,7 +58,7 @@ package actor Bus {
     }
 
     /// - Parameter will: published by the broker when this process vanishes.
-    package func start(_ configuration: MQTTConfiguration, will: Message?, subscribe filters: [MQTTSubscription]) {
+    package func start(_ configuration: MQTTConfiguration, will: Message?, subscribe subscriptions: [Subscription]) {
         var configuration = configuration
         if let will, case .success(let message) = packet(will) {
             configuration.will = .init(message, delaySeconds: 0)
@@ -68,7 +68,7 @@ package actor Bus {
         }
         self.client = client
         client.assumeIsolated {
-            $0.setSubscriptions(filters)
+            $0.setSubscriptions(subscriptions.map(MQTTSubscription.init))
             $0.start()
         }
     }
@@ -122,8 +122,12 @@ package actor Bus {
             ])
     }
 
-    package func subscribe(_ filters: [MQTTSubscription]) { client?.assumeIsolated { $0.subscribe(filters) } }
-    package func unsubscribe(_ filters: [String]) { client?.assumeIsolated { $0.unsubscribe(filters) } }
+    package func subscribe(_ subscriptions: [Subscription]) {
+        client?.assumeIsolated { $0.subscribe(subscriptions.map(MQTTSubscription.init)) }
+    }
+    package func unsubscribe(_ subscriptions: [Subscription]) {
+        client?.assumeIsolated { $0.unsubscribe(subscriptions.map(\.filter)) }
+    }
 
     /// Sends what was accepted and a last message, then leaves.
     package func close(farewell: Message?) async {
@@ -223,26 +227,10 @@ package actor Bus {
     }
 }
 
-extension TopicKind {
-    /// The subscription to all topics of the kind.
-    package var subscription: MQTTSubscription {
-        MQTTSubscription(row.filter, qos: TopicTable.subscriptionQoS(self))
-    }
-
-    /// The same, without what we say ourselves: for owners of retained state, who hear when it is taken away.
-    package var guardedSubscription: MQTTSubscription {
-        MQTTSubscription(row.filter, qos: TopicTable.subscriptionQoS(self), noLocal: true)
-    }
-}
-
-extension Topic {
-    /// The subscription to this one topic.
-    package var subscription: MQTTSubscription {
-        MQTTSubscription(name, qos: TopicTable.subscriptionQoS(kind))
-    }
-
-    /// The same, without what we say ourselves.
-    package var guardedSubscription: MQTTSubscription {
-        MQTTSubscription(name, qos: TopicTable.subscriptionQoS(kind), noLocal: true)
+extension MQTTSubscription {
+    package init(_ subscription: Subscription) {
+        self.init(
+            subscription.filter, qos: TopicTable.subscriptionQoS(subscription.kind),
+            noLocal: subscription.isOfOwnState)
     }
 }

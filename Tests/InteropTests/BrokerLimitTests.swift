@@ -153,7 +153,7 @@ struct BusTests {
         func start(port: Int) async throws {
             let configuration = MQTTConfiguration(
                 host: "127.0.0.1", port: port, clientID: "bus", username: "user", password: "secret")
-            await bus.start(configuration, will: nil, subscribe: [TopicKind.query.subscription])
+            await bus.start(configuration, will: nil, subscribe: [.every(.query)])
             try await wait { connects.withLock { $0 } > 0 }
         }
 

@@ -225,7 +225,7 @@ extension Gateway {
     /// providers may be another gateway's by now, and what it hears first may be as old as the stop, whatever it says.
     mutating func noticeStop(at now: Moment) {
         defer { lastHandled = now.monotonic }
-        if let noticed = stopNoticed, now.monotonic - noticed >= Self.stopMemoryMilliseconds {
+        if let noticed = stopNoticed, now.monotonic - noticed >= SafetyTimes.stopIsOverMilliseconds {
             // The connection outlived the stop, and all that waited in it has been read.
             stopNoticed = nil
             cutOffSince = nil
@@ -239,8 +239,6 @@ extension Gateway {
         cutOffSince = lastHandled
         stopNoticed = now.monotonic
     }
-
-    private static let stopMemoryMilliseconds: Int64 = 15_000
 
     private mutating func giveUp() {
         for provider in doors.keys.sorted() {

@@ -1,7 +1,9 @@
+import OMSProtocol
+
 /// How long the gateway waits for what. Tests against real servers shorten these; the standard is for work.
 package struct GatewayTiming: Hashable, Sendable {
     /// Until a call is given up.
-    package var callMilliseconds = 10_000
+    package var callMilliseconds = Int(SafetyTimes.callMilliseconds)
     package var statusCallMilliseconds = 5_000
     /// Between two health probes.
     package var probeMilliseconds: Int64 = 5_000
@@ -13,9 +15,8 @@ package struct GatewayTiming: Hashable, Sendable {
     package var absenceMilliseconds: Int64 = 2_000
     /// An open job of which the provider has said nothing readable for so long is lost: no job stays open for ever.
     package var lostAfterMilliseconds: Int64 = 86_400_000
-    /// Without the broker for so long, a gateway gives its providers up. The registry waits longer before it gives them
-    /// to another gateway (`Registry.gatewayHoldMilliseconds`).
-    package var holdMilliseconds: Int64 = 20_000
+    /// Without the broker for so long, a gateway gives its providers up.
+    package var holdMilliseconds = SafetyTimes.gatewayGivesUpMilliseconds
     /// Back-off: doubling from the base up to the cap.
     package var backoffBaseMilliseconds: Int64 = 500
     package var backoffCapMilliseconds: Int64 = 30_000

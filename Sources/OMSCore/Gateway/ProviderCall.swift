@@ -25,6 +25,8 @@ package struct ProviderCall: Hashable, Sendable {
             }
         }
 
+        package var isSubmit: Bool { if case .submit = self { true } else { false } }
+
         /// Changes something at the provider.
         package var acts: Bool {
             switch self {

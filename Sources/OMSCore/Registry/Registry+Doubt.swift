@@ -19,11 +19,13 @@ struct SessionProof: Sendable {
 /// this registry, whose last answered question was asked almost that long ago, gives no more orders until the next
 /// answer. It counts from the question and not from the answer, for PostgreSQL has heard nothing later for certain.
 extension Registry {
-    /// For the way of a message that was decided just before, and clocks that do not run alike.
-    private var doubtMarginMilliseconds: Int64 { max(1_000, sessionMilliseconds / 5) }
+    /// For so long after a question was asked that was answered, this registry is the active one for certain.
+    private var trustMilliseconds: Int64 {
+        sessionMilliseconds - SafetyTimes.trustMargin(session: sessionMilliseconds)
+    }
 
     /// By the present moment and not by a timer: after a pause of the whole process the first event may be any.
-    var isInDoubt: Bool { isLoaded && present - proof.askedAt >= sessionMilliseconds - doubtMarginMilliseconds }
+    var isInDoubt: Bool { isLoaded && present - proof.askedAt >= trustMilliseconds }
 
     /// Orders, and what stands for them: who sends these must be the active registry. All are repeated until they are
     /// answered, but for the retained epoch, which is remembered.
@@ -68,7 +70,7 @@ extension Registry {
         proof.askedAt = max(proof.askedAt, askedAt)
         let isLoading = if case .load = request { true } else { false }
         guard isLoaded || isLoading else { return }
-        timers.set(.doubt, proof.askedAt + sessionMilliseconds - doubtMarginMilliseconds)
+        timers.set(.doubt, proof.askedAt + trustMilliseconds)
         if isLoading {
             proof.owesEpochsSince = nil  // all are told with it
             timers.set(.prove, askedAt + sessionMilliseconds / 3)

@@ -3,9 +3,7 @@ import OMSProtocol
 
 /// Seals: no epoch begins before every gateway that may act refuses the one before (docs/replacement.md).
 extension Registry {
-    /// A gateway that is not connected submits nothing (it notices within twice the keep-alive of 10 s, and what it had
-    /// begun ends within 10 s more) and has given its providers up after 20 s (`GatewayTiming.holdMilliseconds`).
-    static let gatewayHoldMilliseconds: Int64 = 45_000
+    static let gatewayHoldMilliseconds = SafetyTimes.gatewayIsGoneMilliseconds
 
     mutating func seeGateway(_ node: NodeID, _ presence: Presence, at now: Moment) {
         let known = gateways[node]

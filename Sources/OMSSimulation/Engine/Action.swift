@@ -11,9 +11,9 @@ enum Action {
     case subscribed(connection: Int)
     /// The client knows that they stand.
     case connected(connection: Int)
-    case subscribe(connection: Int, [SimFilter], TenantID?)
+    case subscribe(connection: Int, [Subscription], TenantID?)
     case tenantSubscribed(connection: Int, TenantID)
-    case unsubscribe(connection: Int, [SimFilter])
+    case unsubscribe(connection: Int, [Subscription])
     /// Without a message: DISCONNECT.
     case toBroker(connection: Int, Message?)
     case toClient(connection: Int, Message)

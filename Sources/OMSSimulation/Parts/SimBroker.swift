@@ -7,7 +7,7 @@ struct SimBroker {
     struct Connection {
         let node: Int
         let will: Message
-        var filters: [SimFilter] = []
+        var filters: [Subscription] = []
         /// The broker holds the session.
         var isAtBroker = true
         /// The client believes in it.
@@ -71,7 +71,7 @@ struct SimBroker {
     }
 
     /// Retained messages of a new subscription, in order of their first appearance.
-    func retained(for filters: [SimFilter]) -> [Message] {
+    func retained(for filters: [Subscription]) -> [Message] {
         retained.compactMap { entry in
             if case .removed = entry.message.payload { return nil }
             return filters.contains { $0.matches(entry.topic) } ? entry.message : nil

@@ -190,3 +190,14 @@ extension World {
         return operatorDesk.seen.insert(key).inserted
     }
 }
+
+extension Mutant {
+    /// Which of the gate's rules these leave out.
+    static func left(of mutants: Set<Mutant>) -> Set<EffectGate.Rule> {
+        var left: Set<EffectGate.Rule> = []
+        if mutants.contains(.effectsBeforeLedger) { left.insert(.waitsForLedger) }
+        if mutants.contains(.promisesUnwritten) { left.insert(.promisesOnlyWritten) }
+        if mutants.contains(.staleDecisions) { left.insert(.dropsStaleDecisions) }
+        return left
+    }
+}

@@ -25,7 +25,7 @@ final class Node {
     var connection: Int?
     var connectAttempts = 0
     /// What it has subscribed to, brought back at every connect.
-    var filters: [SimFilter] = []
+    var filters: [Subscription] = []
     /// Cut off from the broker until then.
     var partitionedUntil: SimTime = 0
 
@@ -42,8 +42,7 @@ final class Node {
     var attached: Set<ProviderID> = []
     var ledger = SimLedger()
     var ledgerQueue: [LedgerWrite] = []
-    var held: [HeldBatch] = []
-    var firstHeld = 0
+    var gate = EffectGate()
     var ledgerFailsUntil: SimTime = 0
     var ledgerSlowUntil: SimTime = 0
 
@@ -74,15 +73,8 @@ final class Node {
 
     struct LedgerWrite {
         var entries: [LedgerEntry]
-        /// The batch that waits for it.
-        var batch: Int?
-    }
-
-    struct HeldBatch {
-        var effects: [Gateway.Effect]
-        var isReady: Bool
-        var decided: SimTime
-        var failure: String?
+        /// The ticket of the gate that waits for it.
+        var ticket: Int?
     }
 
     /// What a process handles, one after the other.
@@ -93,13 +85,13 @@ final class Node {
         case subscribed(TenantID)
         case stored(ticket: Int, StoreReply)
         case answer(call: Int, latency: Int, ProviderAnswer)
-        case recorded(batch: Int, failure: String?)
+        case recorded(ticket: Int, failure: String?)
         case unrecorded([LedgerEntry])
         case wake
         // What a stop interrupted.
         case rest([Registry.Effect])
         case restOfFleet([Fleet.Effect])
-        case restOfGateway([Gateway.Effect], failure: String?, decided: SimTime)
+        case restOfGateway(EffectGate.Batch)
     }
 
     func isPartitioned(at now: SimTime) -> Bool { partitionedUntil > now }

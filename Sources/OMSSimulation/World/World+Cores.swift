@@ -25,9 +25,8 @@ extension World {
             if let effects = node.fleet?.receive(event, at: moment) { perform(node, effects) }
         case .gateway:
             switch input {
-            case .restOfGateway(let effects, let failure, let decided):
-                return carryOut(node, effects, failure: failure, decided: decided)
-            case .recorded(let batch, let failure): return recorded(node, batch, failure)
+            case .restOfGateway(let batch): return carryOut(node, batch)
+            case .recorded(let ticket, let failure): return recorded(node, ticket, failure)
             default: break
             }
             guard let event = gatewayEvent(input) else { return }
@@ -121,8 +120,8 @@ extension World {
             }
             switch effect {
             case .publish(let message): publish(node, message)
-            case .subscribe(let tenant): subscribe(node, ShellSubscriptions.workManager(tenant), tenant)
-            case .unsubscribe(let tenant): unsubscribe(node, ShellSubscriptions.workManager(tenant))
+            case .subscribe(let tenant): subscribe(node, heard(Fleet.subscriptions(of: tenant)), tenant)
+            case .unsubscribe(let tenant): unsubscribe(node, heard(Fleet.subscriptions(of: tenant)))
             case .superseded(let boot): superseded(node, by: boot)
             case .report(let report):
                 trace.note(now, "fleet", node) { "\(report)" }
@@ -134,22 +133,15 @@ extension World {
 
     // MARK: - Gateway
 
-    /// Intent before effect, as GatewayShell does it: a batch with a blocking entry, and all that come after it, wait
-    /// for the disk.
     private func record(_ node: Node, _ effects: [Gateway.Effect]) {
-        let entries = effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
-        let isBlocking = entries.contains { $0.isBlocking } && !options.mutants.contains(.effectsBeforeLedger)
-        if !isBlocking {
-            if !entries.isEmpty { write(node, entries, batch: nil) }
-            if node.held.isEmpty { return carryOut(node, effects, failure: nil, decided: now) }
-        }
-        let number = node.firstHeld + node.held.count
-        node.held.append(Node.HeldBatch(effects: effects, isReady: !isBlocking, decided: now))
-        if isBlocking { write(node, entries, batch: number) }
+        let admission = node.gate.admit(effects, at: moment(node).monotonic)
+        write(node, admission.entries, for: admission.ticket)
+        if let batch = admission.batch { carryOut(node, batch) }
     }
 
-    private func write(_ node: Node, _ entries: [LedgerEntry], batch: Int?) {
-        node.ledgerQueue.append(Node.LedgerWrite(entries: entries, batch: batch))
+    private func write(_ node: Node, _ entries: [LedgerEntry], for ticket: Int?) {
+        guard !entries.isEmpty else { return }
+        node.ledgerQueue.append(Node.LedgerWrite(entries: entries, ticket: ticket))
         guard node.ledgerQueue.count == 1 else { return }
         scheduler.add(.ledger(node.index, incarnation: node.incarnation), at: now + ledgerDelay(node))
     }
@@ -166,60 +158,50 @@ extension World {
         let failure = node.ledgerFailsUntil > now ? "database or disk is full" : nil
         if failure == nil { for write in batch { node.ledger.apply(write.entries) } }
         for case let write in batch {
-            if let number = write.batch { feed(node, .recorded(batch: number, failure: failure)) }
+            if let ticket = write.ticket { feed(node, .recorded(ticket: ticket, failure: failure)) }
         }
     }
 
-    private func recorded(_ node: Node, _ number: Int, _ failure: String?) {
-        guard node.held.indices.contains(number - node.firstHeld) else { return }
-        node.held[number - node.firstHeld].isReady = true
-        if failure != nil {
-            for index in node.held.indices.dropFirst(number - node.firstHeld) { node.held[index].failure = failure }
-        }
-        while let batch = node.held.first, batch.isReady, node.isAlive {
-            node.held.removeFirst()
-            node.firstHeld += 1
-            carryOut(node, batch.effects, failure: batch.failure, decided: batch.decided)
-            if batch.failure != nil {
-                let entries = batch.effects.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
-                feed(node, .unrecorded(entries))
-            }
+    private func recorded(_ node: Node, _ ticket: Int, _ failure: String?) {
+        node.gate.written(ticket, failure: failure)
+        while node.isAlive, let batch = node.gate.release() {
+            carryOut(node, batch)
+            if let lost = batch.unrecorded { feed(node, .unrecorded(lost)) }
         }
     }
 
-    private func carryOut(_ node: Node, _ effects: [Gateway.Effect], failure: String?, decided: SimTime) {
-        for (index, effect) in effects.enumerated() {
+    private func carryOut(_ node: Node, _ released: EffectGate.Batch) {
+        var batch = released
+        while true {
+            let rest = batch
+            guard let step = batch.next(at: moment(node).monotonic) else { return }
             guard goesOn(node) else {
-                if node.isAlive {
-                    node.inbox.insert(
-                        .restOfGateway(Array(effects[index...]), failure: failure, decided: decided), at: 0)
-                }
+                if node.isAlive { node.inbox.insert(.restOfGateway(rest), at: 0) }
                 return
             }
-            switch effect {
-            case .publish(let message):
-                if failure == nil || options.mutants.contains(.promisesUnwritten) { publish(node, message) }
-            case .call(let call):
-                let isStale = call.kind.acts && now - decided > 10 * SimClock.second
-                if isStale && !options.mutants.contains(.staleDecisions) {
-                    refuse(node, call, "decided too long ago")
-                } else if let failure, call.kind.isSubmit {
-                    refuse(node, call, failure)
-                } else {
-                    send(node, call)
-                }
-            case .subscribe(let provider): subscribe(node, [.commandsForProvider(provider)], nil)
-            case .unsubscribe(let provider): unsubscribe(node, [.commandsForProvider(provider)])
-            case .record: break  // was taken out before
-            case .superseded(let boot): superseded(node, by: boot)
-            case .report(let report):
-                trace.note(now, "gateway", node) { "\(report)" }
-                if case .attached(let provider) = report {
-                    node.attached.insert(provider)
-                    checker.attached(node, provider, at: now)
-                }
-                if case .detached(let provider) = report { node.attached.remove(provider) }
+            switch step {
+            case .refuse(let call, let why): refuse(node, call, why)
+            case .skip: break
+            case .perform(let effect): carryOut(node, effect)
             }
+        }
+    }
+
+    private func carryOut(_ node: Node, _ effect: Gateway.Effect) {
+        switch effect {
+        case .publish(let message): publish(node, message)
+        case .call(let call): send(node, call)
+        case .subscribe(let provider): subscribe(node, heard(Gateway.subscriptions(for: provider)), nil)
+        case .unsubscribe(let provider): unsubscribe(node, heard(Gateway.subscriptions(for: provider)))
+        case .record: break  // the gate took it
+        case .superseded(let boot): superseded(node, by: boot)
+        case .report(let report):
+            trace.note(now, "gateway", node) { "\(report)" }
+            if case .attached(let provider) = report {
+                node.attached.insert(provider)
+                checker.attached(node, provider, at: now)
+            }
+            if case .detached(let provider) = report { node.attached.remove(provider) }
         }
     }
 

@@ -104,8 +104,6 @@ extension World {
 }
 
 extension ProviderCall.Kind {
-    var isSubmit: Bool { if case .submit = self { true } else { false } }
-
     /// For traces.
     var summary: String {
         switch self {

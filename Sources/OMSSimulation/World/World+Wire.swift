@@ -84,19 +84,22 @@ extension World {
 
     // MARK: - Subscriptions
 
-    func subscribe(_ node: Node, _ filters: [SimFilter], _ tenant: TenantID?) {
+    /// Nobody else writes a service's retained state here, and so nobody takes it away.
+    func heard(_ subscriptions: [Subscription]) -> [Subscription] { subscriptions.filter { !$0.isOfOwnState } }
+
+    func subscribe(_ node: Node, _ filters: [Subscription], _ tenant: TenantID?) {
         for filter in filters where !node.filters.contains(filter) { node.filters.append(filter) }
         guard let connection = node.connection else { return }
         scheduler.add(.subscribe(connection: connection, filters, tenant), at: up(connection))
     }
 
-    func unsubscribe(_ node: Node, _ filters: [SimFilter]) {
+    func unsubscribe(_ node: Node, _ filters: [Subscription]) {
         node.filters.removeAll { filters.contains($0) }
         guard let connection = node.connection else { return }
         scheduler.add(.unsubscribe(connection: connection, filters), at: up(connection))
     }
 
-    func subscribe(_ connection: Int, _ filters: [SimFilter], _ tenant: TenantID?) {
+    func subscribe(_ connection: Int, _ filters: [Subscription], _ tenant: TenantID?) {
         guard broker.connections[connection].isAtBroker else { return }
         let node = nodes[broker.connections[connection].node]
         if node.isPartitioned(at: now) {
@@ -118,7 +121,7 @@ extension World {
         feed(node, .subscribed(tenant))
     }
 
-    func unsubscribe(_ connection: Int, _ filters: [SimFilter]) {
+    func unsubscribe(_ connection: Int, _ filters: [Subscription]) {
         // Subscribed again meanwhile: the later word counts.
         let node = nodes[broker.connections[connection].node]
         broker.connections[connection].filters.removeAll { filters.contains($0) && !node.filters.contains($0) }

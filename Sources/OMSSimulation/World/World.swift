@@ -168,15 +168,16 @@ final class World {
             node.registry = Registry(
                 id: node.id, boot: node.boot, release: "sim", heartbeatSeconds: setting.heartbeatSeconds,
                 retention: setting.retention, at: moment)
-            node.filters = ShellSubscriptions.registry(node.id)
+            node.filters = heard(node.registry?.subscriptions ?? [])
         case .fleet:
             node.fleet = Fleet(id: node.id, boot: node.boot, release: "sim", at: moment)
-            node.filters = ShellSubscriptions.fleet(node.id)
+            node.filters = heard(node.fleet?.subscriptions ?? [])
         case .gateway:
             node.gateway = Gateway(
                 id: node.id, boot: node.boot, release: "sim", seed: setting.seed &+ UInt64(node.incarnation),
                 timing: setting.timing, ledger: node.ledger.contents, at: moment)
-            node.filters = ShellSubscriptions.gateway(node.id)
+            node.filters = heard(node.gateway?.subscriptions ?? [])
+            node.gate = EffectGate(without: Mutant.left(of: options.mutants))
         case .admin, .monitor: break
         }
         node.connectAttempts = 0
@@ -234,8 +235,7 @@ final class World {
         // What waited for the disk: the write under way may have come through, the others have not.
         if let first = node.ledgerQueue.first, disk.chance(0.5) { node.ledger.apply(first.entries) }
         node.ledgerQueue = []
-        node.held = []
-        node.firstHeld = 0
+        node.gate = EffectGate()
     }
 
     func pause(_ node: Node) {
