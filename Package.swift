@@ -1,5 +1,5 @@
 // swift-tools-version: 6.2
-// One package. Modules and the one direction in which they may import each other: docs/architecture.md.
+// One package. Modules and the one direction in which they may import each other: docs/internals/architecture.md.
 import PackageDescription
 
 /// Warnings are errors in CI only, so that a newer compiler does not stop a newcomer's first build.
@@ -100,7 +100,7 @@ let package = Package(
             ]
         ),
 
-        // The cores in a simulated world (docs/simulation.md)
+        // The cores in a simulated world (docs/internals/simulation.md)
         .target(name: "OMSSimulation", dependencies: ["OMSModel", "OMSProtocol", "OMSCore"]),
         .executableTarget(name: "oms-simulate", dependencies: ["OMSSimulation", argumentParser]),
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the passwords of the compose stack in docker/secrets/, once: files that exist stay as they are.
-# Run it again after you removed a password file to get a new password in its place (docs/compose.md tells the rest).
+# Run it again after you removed a password file to get a new password in its place (docs/operate/compose.md tells the rest).
 set -eu
 umask 077
 cd "$(dirname "$0")"

@@ -2,7 +2,7 @@ import Curl
 import OMSCore
 import OMSModel
 
-/// The one place that knows paths, headers and bodies of the SP interface (docs/sp-interface).
+/// The one place that knows paths, headers and bodies of the SP interface (docs/reference/sp-interface).
 enum RequestBuilder {
     /// A page of the sweep.
     private static let sweepPageSize = 500

@@ -122,7 +122,7 @@ protocol ContentReader {
 }
 
 extension TopicKind {
-    /// Which data is on which topic: for reading it, and for the schemas in docs/asyncapi.yaml.
+    /// Which data is on which topic: for reading it, and for the schemas in docs/reference/asyncapi.yaml.
     func content<Reader: ContentReader>(_ reader: Reader) throws -> Reader.Answer {
         switch self {
         case .registryPresence, .fleetPresence, .gatewayPresence: return try reader.read(Payload.presence)

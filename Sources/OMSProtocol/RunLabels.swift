@@ -1,7 +1,7 @@
 package import OMSModel
 
 /// What a job's labels tell its provider, and a gateway that has only the request, of the run that it belongs to
-/// (docs/sp-interface, R-SUBMIT-10).
+/// (docs/reference/sp-interface, R-SUBMIT-10).
 package enum RunLabels {
     package static let run = "run_id"
     /// As the tenant's scenario calls it.

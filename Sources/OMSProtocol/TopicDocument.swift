@@ -1,4 +1,4 @@
-/// docs/topics.md, made from `TopicTable`.
+/// docs/reference/topics.md, made from `TopicTable`.
 package enum TopicDocument {
     package static func render() -> String {
         var lines = [
@@ -13,7 +13,7 @@ package enum TopicDocument {
             "Retained topics are published at QoS 1; subscribe to them at QoS 0, as a broker silently drops "
                 + "what exceeds its queue for QoS 1.",
             "[asyncapi.yaml](asyncapi.yaml) has the same table for programs (AsyncAPI 3.0), and the JSON Schema of every "
-                + "message; `oms contract asyncapi > docs/asyncapi.yaml` makes it anew.",
+                + "message; `oms contract asyncapi > docs/reference/asyncapi.yaml` makes it anew.",
             "",
             "| topic | says | type | QoS | retained | expires | from | to |",
             "|---|---|---|---|---|---|---|---|",

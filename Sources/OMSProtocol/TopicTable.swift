@@ -17,8 +17,8 @@ package enum TopicKind: String, CaseIterable, Sendable {
     case query, command, response, event
 }
 
-/// What is fixed for a kind of topic. The one source for client code, the broker's ACL, docs/topics.md and
-/// docs/asyncapi.yaml.
+/// What is fixed for a kind of topic. The one source for client code, the broker's ACL, docs/reference/topics.md and
+/// docs/reference/asyncapi.yaml.
 package struct TopicRow: Sendable {
     package let kind: TopicKind
     /// Levels; `{x}` stands for one name.

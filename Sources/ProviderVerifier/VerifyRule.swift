@@ -1,4 +1,4 @@
-/// A rule of the Service Provider interface (docs/sp-interface/README.md) and how seriously it is taken.
+/// A rule of the Service Provider interface (docs/reference/sp-interface/README.md) and how seriously it is taken.
 package struct VerifyRule: Hashable, Sendable {
     package enum Level: String, Sendable {
         /// Broken: the provider does not conform.

@@ -40,7 +40,7 @@ package struct ReferenceProviderError: Error, CustomStringConvertible {
     package var description: String
 }
 
-/// A Service Provider with three real services: harvest, recommend, optimise (docs/reference-sp.md).
+/// A Service Provider with three real services: harvest, recommend, optimise (docs/reference/reference-sp.md).
 package final class ReferenceProvider: Sendable {
     package static let serviceIDs = ["harvest", "recommend", "optimise"]
     package static let recommendMethods = RankingMethod.allCases.map(\.rawValue)

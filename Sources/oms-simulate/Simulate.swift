@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import OMSSimulation
 
-/// Runs the real cores of OMS in a simulated world, one history per seed (docs/simulation.md).
+/// Runs the real cores of OMS in a simulated world, one history per seed (docs/internals/simulation.md).
 @main
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,4 +1,4 @@
-"""Checks docs/asyncapi.yaml, and messages against it, with the tools of scripts/python-tools.
+"""Checks docs/reference/asyncapi.yaml, and messages against it, with the tools of scripts/python-tools.
 
     asyncapi.py                   the document's form, the golden messages, and that the checks refuse what is broken
     asyncapi.py cases             messages right and wrong with the schemas' verdict, one JSON line each:
@@ -17,7 +17,7 @@ import jsonschema
 import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DOCUMENT = os.path.join(ROOT, "docs", "asyncapi.yaml")
+DOCUMENT = os.path.join(ROOT, "docs", "reference", "asyncapi.yaml")
 GOLDEN = os.path.join(ROOT, "Tests", "OMSProtocolTests", "Golden")
 
 

@@ -1,4 +1,4 @@
-"""Drives the guide's example SP over HTTP: what docs/sp-interface demands of every provider."""
+"""Drives the guide's example SP over HTTP: what docs/reference/sp-interface demands of every provider."""
 import concurrent.futures
 import http.client
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "sp-interface")
+DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "reference", "sp-interface")
 ENDED = ("succeeded", "failed", "stopped")
 
 

@@ -10,9 +10,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-DOCUMENT = os.path.join(ROOT, "docs", "sp-interface", "openapi.yaml")
-GUIDE = os.path.join(ROOT, "docs", "sp-interface", "README.md")
-EXAMPLE = os.path.join(ROOT, "docs", "sp-interface", "example_sp.py")
+DOCUMENT = os.path.join(ROOT, "docs", "reference", "sp-interface", "openapi.yaml")
+GUIDE = os.path.join(ROOT, "docs", "reference", "sp-interface", "README.md")
+EXAMPLE = os.path.join(ROOT, "docs", "reference", "sp-interface", "example_sp.py")
 TOOLS = os.path.dirname(sys.executable)
 EXAMPLES = os.environ.get("OMS_CONTRACT_EXAMPLES", "20")
 

@@ -1,4 +1,4 @@
-"""Runs the example and compares every message at its broker with docs/asyncapi.yaml: traffic.py DIRECTORY_OF_PROGRAMS
+"""Runs the example and compares every message at its broker with docs/reference/asyncapi.yaml: traffic.py DIRECTORY_OF_PROGRAMS
 
 Ends when every channel was seen. What operators seldom do is done here, so that there is something to see.
 """
@@ -83,7 +83,7 @@ def main():
     for text in found[:50]:
         print(text, file=sys.stderr)
     if found:
-        sys.exit("AsyncAPI: FAILED: the running system says something else than docs/asyncapi.yaml")
+        sys.exit("AsyncAPI: FAILED: the running system says something else than docs/reference/asyncapi.yaml")
     print(f"AsyncAPI: {sum(counts.values())} messages of a running system fit, at least {min(counts.values())} on each "
           f"of {len(counts)} channels, {time.monotonic() - began:.0f} s")
 

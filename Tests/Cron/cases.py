@@ -1,7 +1,7 @@
 """Cases for the cron schedules, from an independent implementation: cases.py COUNT SEED > FILE.
 
 Which local times match comes from croniter, which moments they are from zoneinfo, and the rule for changes of the clock
-is written here once more (docs/schedules.md). One line per case: [expression, zone, start, [seconds from start, ...]].
+is written here once more (docs/operate/schedules.md). One line per case: [expression, zone, start, [seconds from start, ...]].
 
 On stderr: how often croniter's own answer with a zone is the same, and why not. It differs from our rule by design: it
 fires twice what exists twice, also at a time of day, and moves every time that does not exist behind the gap, also with

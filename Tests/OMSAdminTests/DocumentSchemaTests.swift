@@ -12,10 +12,10 @@ struct DocumentSchemaTests {
 
     @Test("the committed file is what the code makes")
     func committed() throws {
-        let file = try String(contentsOf: Self.root.appending(path: "docs/oms.schema.json"), encoding: .utf8)
+        let file = try String(contentsOf: Self.root.appending(path: "docs/reference/oms.schema.json"), encoding: .utf8)
         #expect(
             file == JSONText.render(DocumentSchema.value) + "\n",
-            "docs/oms.schema.json is out of date: run 'oms contract schema > docs/oms.schema.json'")
+            "docs/reference/oms.schema.json is out of date: run 'oms contract schema > docs/reference/oms.schema.json'")
     }
 
     /// The readers complain of an unknown field with the list of those that they know.

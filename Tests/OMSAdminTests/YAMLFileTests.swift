@@ -116,7 +116,7 @@ import Testing
     /// What the documentation shows can be applied as it stands.
     @Test(arguments: ["documents.md": 3, "schedules.md": 1, "merging.md": 1, "providers.md": 1])
     func theDocumentationIsValid(page: String, count: Int) throws {
-        let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "docs/" + page)
+        let path = #filePath.replacing("Tests/OMSAdminTests/YAMLFileTests.swift", with: "docs/operate/" + page)
         let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
         let blocks = text.components(separatedBy: "```yaml\n").dropFirst().compactMap {
             $0.components(separatedBy: "```").first

@@ -4,7 +4,7 @@ import Testing
 
 @testable import OMSCore
 
-/// What the simulation found (docs/simulation.md), each in its shortest form.
+/// What the simulation found (docs/internals/simulation.md), each in its shortest form.
 @Suite("Findings of the simulation")
 struct SimulationFindingsTests {
     @Test("an intent that was not written is written before the next try")

@@ -13,9 +13,9 @@ import Testing
         let (path, expected) =
             switch part {
             case .acl: ("docker/mosquitto/acl", AccessControlList.render())
-            case .asyncapi: ("docs/asyncapi.yaml", try AsyncAPIDocument.render())
+            case .asyncapi: ("docs/reference/asyncapi.yaml", try AsyncAPIDocument.render())
             case .mosquittoConf: ("docker/mosquitto/mosquitto.conf", BrokerProfile.container.render())
-            case .topics: ("docs/topics.md", TopicDocument.render())
+            case .topics: ("docs/reference/topics.md", TopicDocument.render())
             }
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()

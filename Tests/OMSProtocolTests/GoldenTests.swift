@@ -62,7 +62,7 @@ struct EnvelopeTests {
         #expect(code("tenant/men/wm/committed", good.replacing("\"epoch\"", with: "\"new\":[1],\"epoch\"")) == nil)
     }
 
-    @Test("null is read as absent where a member may be absent, and nowhere else: docs/asyncapi.yaml says so")
+    @Test("null is read as absent where a member may be absent, and nowhere else: docs/reference/asyncapi.yaml says so")
     func null() {
         let good =
             #"{"specversion":"1.0","id":"1","source":"s","type":"oms.event.v1","time":"2026-01-01T00:00:00Z","data":{"kind":"k","tenant":null,"text":"t"}}"#

@@ -5,7 +5,7 @@ import Testing
 
 private let messageCases = ProcessInfo.processInfo.environment["OMS_MESSAGE_CASES"]
 
-/// The schemas of docs/asyncapi.yaml are found by watching the readers (`SchemaRecorder`). Whether an independent
+/// The schemas of docs/reference/asyncapi.yaml are found by watching the readers (`SchemaRecorder`). Whether an independent
 /// validator that knows only the document accepts the same messages as the readers do, is tested with some thousand
 /// messages, right and wrong, that `scripts/contract-tests` makes and hands over in `OMS_MESSAGE_CASES`.
 @Suite("Schemas and readers", .enabled(if: messageCases != nil))

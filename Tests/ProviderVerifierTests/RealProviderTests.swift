@@ -66,7 +66,7 @@ struct RealProviderTests {
     @Test("the example of the guide conforms, as its README says")
     func example() throws {
         let scratch = try Scratch()
-        let script = Program.repository.appending(path: "docs/sp-interface/example_sp.py").path
+        let script = Program.repository.appending(path: "docs/reference/sp-interface/example_sp.py").path
         let free = try HostileProvider()
         let port = free.port
         free.stop()
@@ -104,9 +104,9 @@ struct RealProviderTests {
     @Test("the guide names every rule that is probed")
     func guide() throws {
         let readme = try String(
-            contentsOf: Program.repository.appending(path: "docs/sp-interface/README.md"), encoding: .utf8)
+            contentsOf: Program.repository.appending(path: "docs/reference/sp-interface/README.md"), encoding: .utf8)
         for rule in VerifyRule.all {
-            #expect(readme.contains("**\(rule.id)**"), "\(rule.id) is not in docs/sp-interface/README.md")
+            #expect(readme.contains("**\(rule.id)**"), "\(rule.id) is not in docs/reference/sp-interface/README.md")
         }
         #expect(Set(VerifyRule.all.map(\.id)).count == VerifyRule.all.count)
         #expect(VerifyRule.markdown().split(separator: "\n").count == VerifyRule.all.count + 2)

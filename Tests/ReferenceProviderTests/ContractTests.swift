@@ -5,7 +5,7 @@ import Testing
 
 @testable import ReferenceProvider
 
-/// What a caller may rely on beyond a job's plain course: docs/sp-interface sections 2.4 and 3.
+/// What a caller may rely on beyond a job's plain course: docs/reference/sp-interface sections 2.4 and 3.
 @Suite struct ContractTests {
     private func post(
         _ client: HTTPTestClient, _ path: String, _ value: some Encodable, _ headers: [String: String]

@@ -1,7 +1,7 @@
 import OMSModel
 import OMSProtocol
 
-/// The door's lock: fences, seals and sweeps (docs/replacement.md).
+/// The door's lock: fences, seals and sweeps (docs/internals/replacement.md).
 ///
 /// A tenant's fence is the only epoch whose commands are carried out, and it is on disk before anything acts on it. A
 /// seal is answered when, besides, no submit or stop of a lower epoch is under way: from then on nothing that an older

@@ -1,6 +1,6 @@
 import OMSModel
 
-/// What the gateway concludes from an answer to `POST /jobs/`. The table is docs/sp-interface section 6: a 4xx
+/// What the gateway concludes from an answer to `POST /jobs/`. The table is docs/reference/sp-interface section 6: a 4xx
 /// means that nothing changed at the provider; a 5xx or no answer means that it is not known.
 enum SubmitOutcome: Equatable {
     case accepted(ProviderJob)

@@ -1,7 +1,7 @@
 package import OMSModel
 
 /// A replacement, move, suspension or off-boarding of a tenant's Work Manager: a row that one can watch, retry and
-/// abort, and that a restarted registry goes on with (docs/replacement.md).
+/// abort, and that a restarted registry goes on with (docs/internals/replacement.md).
 package struct ManagerOperation: Hashable, Codable, Sendable {
     package enum Kind: String, Codable, Sendable {
         /// The Work Manager ends, and a new epoch begins.

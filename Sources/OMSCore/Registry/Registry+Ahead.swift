@@ -3,7 +3,7 @@ import OMSProtocol
 
 /// When others know more than the database: it was restored from a backup while fleets and gateways ran on. An epoch number
 /// is never given out twice, so a gateway's ledger keeps the highest epoch that has begun, and says it with each seal; every
-/// epoch, the first one too, begins with a seal (docs/replacement.md).
+/// epoch, the first one too, begins with a seal (docs/internals/replacement.md).
 extension Registry {
     /// Somebody knows that this epoch has begun. If the database does not, the next number is above it.
     ///

@@ -1,7 +1,7 @@
 import OMSModel
 import OMSProtocol
 
-/// Seals: no epoch begins before every gateway that may act refuses the one before (docs/replacement.md).
+/// Seals: no epoch begins before every gateway that may act refuses the one before (docs/internals/replacement.md).
 extension Registry {
     static let gatewayHoldMilliseconds = SafetyTimes.gatewayIsGoneMilliseconds
 

@@ -24,7 +24,7 @@ struct GiveUpTrack: Sendable {
     var isSaving = false
 }
 
-/// `oms job give-up JOB --evidence ...` (docs/operations.md): an operator vouches that a job is over which its provider
+/// `oms job give-up JOB --evidence ...` (docs/operate/operations.md): an operator vouches that a job is over which its provider
 /// never ends.
 ///
 /// First the wish is in PostgreSQL, with its evidence; then it is told to the gateway that has the provider until that

@@ -3,7 +3,7 @@ package import OMSProtocol
 
 /// Jobs that went out for a Work Manager whose journal never told of them, because it died before: the gateways name what
 /// went out when they seal its epoch, and what has no row gets one before the seal counts. So the next epoch finds them
-/// among the open runs of PostgreSQL like everything else that was left (docs/replacement.md).
+/// among the open runs of PostgreSQL like everything else that was left (docs/internals/replacement.md).
 extension Registry {
     enum SealWorth { case counts, hasLeft, isIncomplete }
 

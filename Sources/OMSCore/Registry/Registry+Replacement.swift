@@ -1,7 +1,7 @@
 import OMSModel
 import OMSProtocol
 
-/// Drain, seal, sweep, close, open: how one Work Manager ends and only then the next begins (docs/replacement.md).
+/// Drain, seal, sweep, close, open: how one Work Manager ends and only then the next begins (docs/internals/replacement.md).
 ///
 /// Each step is repeated by the tenant's timer until its answer comes, and each may be begun again by a registry that
 /// knows no more than PostgreSQL: the operation's row, the epoch's row and the receipt.
@@ -235,7 +235,7 @@ extension Registry {
         // Without an operation about this very epoch its process is gone, and what it left goes to the next one.
         guard track.operation?.epoch == track.epoch else { return openNext(tenant, at: now) }
         // After a graceful drain too: a doubled submit may have met a gateway that had lost the end of its job with its
-        // memory (docs/model, `SWEEP_ALWAYS`). Where no job is open, it costs one question.
+        // memory (docs/internals/model, `SWEEP_ALWAYS`). Where no job is open, it costs one question.
         startSweeping(tenant, at: now)
     }
 

@@ -69,7 +69,7 @@ extension Registry {
                     error: Problem(
                         .tooLarge,
                         "\(size); ask for less, with --limit, --tenant or one service, or read the view in PostgreSQL "
-                            + "(docs/reporting.md)", status: 413))))
+                            + "(docs/operate/reporting.md)", status: 413))))
     }
 
     private mutating func notSent(_ control: GatewayControl, _ refusal: NotSent, at now: Moment) {

@@ -3,7 +3,7 @@ import OMSProtocol
 
 /// A tenant as the registry runs it.
 struct TenantTrack: Sendable {
-    /// Where its Work Manager stands, as far as the registry knows. docs/replacement.md has the picture.
+    /// Where its Work Manager stands, as far as the registry knows. docs/internals/replacement.md has the picture.
     enum Phase: Hashable, Sendable {
         /// No Work Manager is wanted or none can be placed; `reason` says why. Can become `sealing`, `opening`.
         case idle

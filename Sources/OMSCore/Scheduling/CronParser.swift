@@ -7,7 +7,7 @@ package struct CronError: Error, Hashable, Sendable {
 
 extension CronExpression {
     /// - Parameters:
-    ///   - text: minute, hour, day of month, month, day of week; docs/schedules.md has the grammar.
+    ///   - text: minute, hour, day of month, month, day of week; docs/operate/schedules.md has the grammar.
     ///   - seed: what `H` is a hash of: the same seed gives the same times, for ever.
     package init(_ text: String, seed: String) throws(CronError) {
         let parts = text.split(separator: " ", omittingEmptySubsequences: true).map(String.init)

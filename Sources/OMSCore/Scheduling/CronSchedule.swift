@@ -1,5 +1,5 @@
 /// A cron expression in a time zone: local times become moments. The rule for changes of the clock (DST), written
-/// down in docs/schedules.md, is near ISC cron's; once per local day stays once per local day:
+/// down in docs/operate/schedules.md, is near ISC cron's; once per local day stays once per local day:
 ///
 /// - Local times that do not exist: a schedule that names hours fires once for them, right after the gap. With `*` for
 ///   the hour it does not: its next hour follows at once.

@@ -4,7 +4,7 @@ import OMSProtocol
 /// Runs that an earlier Work Manager of the tenant began.
 ///
 /// It may have died while it told of one. Its rows then lack jobs or the tick, and have only what the gateways named
-/// (docs/replacement.md). What lacks is derived: the same tick gives the same run, the same run the same jobs.
+/// (docs/internals/replacement.md). What lacks is derived: the same tick gives the same run, the same run the same jobs.
 extension WorkManager {
     mutating func adopt(_ open: OpenRun, at now: Moment) {
         guard let plan = open.plan ?? config.service(open.service) else { return }

@@ -1,7 +1,7 @@
 import OMSModel
 import OMSProtocol
 
-/// The way out (docs/replacement.md): no new work, every job ended or left to the next epoch as its service says, every
+/// The way out (docs/internals/replacement.md): no new work, every job ended or left to the next epoch as its service says, every
 /// fact committed; only then `drained`.
 extension WorkManager {
     struct Drain: Sendable {

@@ -1,7 +1,7 @@
 import OMSModel
 import OMSProtocol
 
-/// What keeps the next run of a service from beginning (docs/schedules.md), and who to ask about it.
+/// What keeps the next run of a service from beginning (docs/operate/schedules.md), and who to ask about it.
 ///
 /// A run is in the way until it has its result, and after that as long as one of its jobs may still act: a job that was
 /// told to stop, and whose end nobody has confirmed, is an execution like any other. A provider may leave it so for ever;

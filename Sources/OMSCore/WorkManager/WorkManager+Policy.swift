@@ -6,7 +6,7 @@
 import OMSModel
 import OMSProtocol
 
-/// Which providers work on a run (docs/providers.md).
+/// Which providers work on a run (docs/operate/providers.md).
 extension WorkManager {
     /// The planner names every able provider in the order of preference; `usable` is what is known of them this moment.
     func chosen(_ plan: ServicePlan, due: Timestamp) -> [ProviderChoice] {

@@ -1,4 +1,4 @@
-/// How the results of a run's providers become one (docs/merging.md).
+/// How the results of a run's providers become one (docs/operate/merging.md).
 package struct MergeRule: Hashable, Codable, Sendable {
     package enum Strategy: String, Codable, Sendable, CaseIterable {
         /// The first succeeded provider, in the plan's order.

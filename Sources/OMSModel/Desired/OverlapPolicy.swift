@@ -1,4 +1,4 @@
-/// What happens to a tick of a schedule while the run before has not ended (docs/schedules.md).
+/// What happens to a tick of a schedule while the run before has not ended (docs/operate/schedules.md).
 package enum OverlapPolicy: String, Codable, Sendable, CaseIterable {
     /// It is skipped. The default.
     case skip

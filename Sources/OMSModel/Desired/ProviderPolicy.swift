@@ -1,4 +1,4 @@
-/// Which of the able providers a run uses (docs/providers.md).
+/// Which of the able providers a run uses (docs/operate/providers.md).
 package struct ProviderPolicy: Hashable, Codable, Sendable {
     package enum Use: String, Codable, Sendable, CaseIterable {
         /// The first that is not known to be down, in order of `only`, else in an order that spreads tenants over the providers. Tried again there.
@@ -55,7 +55,7 @@ extension ProviderPolicy.Use {
 }
 
 /// How long a job may take to come to its next step, in seconds; what runs is bounded by `timeout_s`, everything
-/// together by `deadline_s` (docs/providers.md).
+/// together by `deadline_s` (docs/operate/providers.md).
 package struct TimeoutRule: Hashable, Codable, Sendable {
     /// Until a provider has taken it.
     package var queueSeconds: Int?

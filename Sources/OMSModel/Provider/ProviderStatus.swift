@@ -1,4 +1,4 @@
-/// The optional parts of the interface, in `features` (docs/sp-interface section 3).
+/// The optional parts of the interface, in `features` (docs/reference/sp-interface section 3).
 package enum ProviderFeature: String, CaseIterable, Sendable {
     /// `GET /jobs/{id}/results`.
     case results

@@ -1,4 +1,4 @@
-/// When a service runs: exactly one of `once`, `everySeconds`, `cron`, `onDemand` (docs/schedules.md).
+/// When a service runs: exactly one of `once`, `everySeconds`, `cron`, `onDemand` (docs/operate/schedules.md).
 package struct Frequency: Hashable, Codable, Sendable {
     /// Runs one single time.
     package var once: Bool?

@@ -1,4 +1,4 @@
-/// A service in a provider's catalogue: `GET /services` (docs/sp-interface section 2).
+/// A service in a provider's catalogue: `GET /services` (docs/reference/sp-interface section 2).
 package struct ServiceDescription: Hashable, Codable, Sendable {
     /// Never changes its meaning.
     package var id: ServiceID

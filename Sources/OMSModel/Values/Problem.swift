@@ -47,7 +47,7 @@ package struct FieldError: Hashable, Codable, Sendable {
     }
 }
 
-/// The catalogue of problems (docs/sp-interface section 5).
+/// The catalogue of problems (docs/reference/sp-interface section 5).
 package enum ProblemSlug: String, CaseIterable, Sendable {
     // what a Service Provider answers
     case badRequest = "bad-request"

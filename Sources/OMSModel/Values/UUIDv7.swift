@@ -3,7 +3,7 @@
 /// OMS *derives* ids instead of drawing them: the time is the tick's due time and the other bits are a hash of what
 /// the id stands for (tenant, service, tick, provider, attempt). So a Work Manager that died between firing a tick and
 /// recording it fires it again *with the same ids*, and the provider's idempotent submit makes the second one
-/// harmless (docs/architecture.md, "Derived ids").
+/// harmless (docs/internals/architecture.md, "Derived ids").
 package struct UUIDv7<Kind>: Hashable, Comparable, Sendable {
     package let high: UInt64
     package let low: UInt64

@@ -1,5 +1,5 @@
 /// The states of a job as OMS sees it. A provider only knows `queued` to `stopped`
-/// (docs/sp-interface section 4); `mayBecome` has every arrow.
+/// (docs/reference/sp-interface section 4); `mayBecome` has every arrow.
 package enum JobState: String, Codable, Sendable, CaseIterable {
     /// The Work Manager made it; nothing was sent.
     case pending

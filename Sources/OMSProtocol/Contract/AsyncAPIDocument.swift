@@ -1,6 +1,6 @@
 import OMSModel
 
-/// docs/asyncapi.yaml (AsyncAPI 3.0.0), made from `TopicTable` and from what the readers of the messages ask for.
+/// docs/reference/asyncapi.yaml (AsyncAPI 3.0.0), made from `TopicTable` and from what the readers of the messages ask for.
 package enum AsyncAPIDocument {
     package static func render() throws -> String {
         let schemas = SchemaRecorder()

@@ -1,4 +1,4 @@
-/// The promises (docs/architecture.md), each as something that can be seen to be broken.
+/// The promises (docs/internals/architecture.md), each as something that can be seen to be broken.
 package enum Invariant: String, CaseIterable, Sendable {
     /// The calls of a gateway for a tenant never fall back to a lower epoch, not even after its death.
     case doorFallsBack = "P1-door"

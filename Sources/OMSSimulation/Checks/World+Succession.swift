@@ -69,7 +69,7 @@ extension World {
                 if database.jobs[id] != nil || database.pruned.jobs[id] != nil { continue }
                 if database.pruned.namedTooLate.contains(id) { continue }
                 if receipts.contains(where: { $0.jobs[id] != nil }) { continue }
-                // Who sent it may be away; it names it when it comes back (docs/replacement.md).
+                // Who sent it may be away; it names it when it comes back (docs/internals/replacement.md).
                 guard nodes.contains(where: { $0.role == .gateway && mayAct($0) && $0.ledger.knows(id) }) else {
                     continue
                 }

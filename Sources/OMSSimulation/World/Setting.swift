@@ -52,7 +52,7 @@ struct Setting {
         faults += Nemesis.immortals(self, seed: seed, always: focus == .giveUpUntold)
         if restores { faults += Nemesis.restores(self, seed: seed) }
         if database { faults += Nemesis.database(self, seed: seed) }
-        // A backup that is older than the retention is not promised anything (docs/operations.md).
+        // A backup that is older than the retention is not promised anything (docs/operate/operations.md).
         if retention, !restores, !database { self.retention = Self.retention(seed) }
         if let focus { faults += Nemesis.focused(self, on: focus, seed: seed) }
     }

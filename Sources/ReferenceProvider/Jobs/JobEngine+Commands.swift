@@ -7,7 +7,7 @@ struct Caller: Hashable, Sendable {
     var epoch: Int64?
 }
 
-/// Submit and stop: the two commands, which are fenced (docs/sp-interface section 3.2).
+/// Submit and stop: the two commands, which are fenced (docs/reference/sp-interface section 3.2).
 extension JobEngine {
     enum Submission {
         case created(ProviderJob)

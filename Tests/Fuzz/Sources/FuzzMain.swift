@@ -1,6 +1,6 @@
 import Foundation
 
-/// Runs libFuzzer (docs/fuzzing.md). Which target: `OMS_FUZZ_TARGET`; everything else: libFuzzer's own options.
+/// Runs libFuzzer (docs/internals/fuzzing.md). Which target: `OMS_FUZZ_TARGET`; everything else: libFuzzer's own options.
 @main
 enum FuzzMain {
     static func main() {

@@ -5,7 +5,7 @@ import OMSModel
 import Postgres
 import Testing
 
-/// A provider with one place says `stopping` for ever (docs/operations.md, "A job that never ends").
+/// A provider with one place says `stopping` for ever (docs/operate/operations.md, "A job that never ends").
 @Suite("A provider that never stops", .serialized, .timeLimit(.minutes(4)))
 struct NeverStopsTests {
     @Test("ticks are skipped, everybody hears who is in the way, and oms job give-up ends it: drain, place and row")

@@ -12,7 +12,7 @@ import Testing
 struct RestoredBackupTests {
     private let tenants = (1...3).map { "tenant-\($0)" }
 
-    /// `pg_dump` and `pg_restore` as in docs/compose.md.
+    /// `pg_dump` and `pg_restore` as in docs/operate/compose.md.
     private func postgres(_ environment: DevEnvironment, _ program: String, _ arguments: [String]) async throws {
         let words = environment.postgresConfiguration().parameters
         let variables = [

@@ -34,7 +34,7 @@ struct SoakChecker {
                 CREATE TRIGGER soak AFTER UPDATE ON oms.job FOR EACH ROW
                   WHEN (OLD.finished_at IS NOT NULL AND OLD IS DISTINCT FROM NEW) EXECUTE FUNCTION public.soak_note();
                 CREATE TRIGGER soak_gone AFTER DELETE ON oms.job FOR EACH ROW EXECUTE FUNCTION public.soak_note();
-                -- A late branch amends a result: a higher revision of it (docs/merging.md).
+                -- A late branch amends a result: a higher revision of it (docs/operate/merging.md).
                 CREATE TRIGGER soak AFTER UPDATE ON oms.run FOR EACH ROW
                   WHEN (OLD.finished_at IS NOT NULL AND OLD IS DISTINCT FROM NEW
                     AND coalesce((NEW.result->>'revision')::int, 0) <= coalesce((OLD.result->>'revision')::int, 0))
@@ -129,7 +129,7 @@ struct SoakChecker {
               AND NOT (\(forgotten != nil) AND EXISTS (
                 SELECT FROM oms.tick o WHERE o.tenant = r.tenant AND o.service = r.service AND o.due = r.due))
             """)
-        // Its gateway was away when the next epoch began, and named it when it came back (docs/replacement.md).
+        // Its gateway was away when the next epoch began, and named it when it came back (docs/internals/replacement.md).
         try await count(
             "runs found after their tick was superseded",
             """
