@@ -38,7 +38,8 @@ struct SimulationTests {
         }
     }
 
-    /// Always the same histories: of fresh ones some three in a hundred break a promise still (docs/internals/simulation.md).
+    /// Always the same histories: of fresh ones some three in a hundred break a promise still
+    /// (docs/internals/simulation.md).
     @Test("a database that falls back under its registries, refuses single facts or everything: every promise is kept")
     func database() {
         var options = Self.options()

@@ -1,7 +1,8 @@
 package import OMSModel
 
-/// The JSON Schema (2020-12) of the declared documents, for completion and checks in editors: `docs/reference/oms.schema.json` is made
-/// from it. The readers beside it have the last word; a test compares the fields of both.
+/// The JSON Schema (2020-12) of the declared documents, for completion and checks in editors:
+/// `docs/reference/oms.schema.json` is made from it. The readers beside it have the last word; a test compares the fields
+/// of both.
 package enum DocumentSchema {
     package static let name: JSONValue = [
         "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",

@@ -24,8 +24,8 @@ struct GiveUpTrack: Sendable {
     var isSaving = false
 }
 
-/// `oms job give-up JOB --evidence ...` (docs/operate/operations.md): an operator vouches that a job is over which its provider
-/// never ends.
+/// `oms job give-up JOB --evidence ...` (docs/operate/operations.md): an operator vouches that a job is over which its
+/// provider never ends.
 ///
 /// First the wish is in PostgreSQL, with its evidence; then it is told to the gateway that has the provider until that
 /// confirms. The gateway tells the Work Manager, whose run, drain or queue goes on with it; the row gets its end here as

@@ -1,7 +1,7 @@
 import OMSModel
 
-/// A cron expression with five fields (POSIX crontab, with the names, steps and `H` of docs/operate/schedules.md), as sets of
-/// numbers. It knows local times only; `CronSchedule` puts it into a zone.
+/// A cron expression with five fields (POSIX crontab, with the names, steps and `H` of docs/operate/schedules.md), as sets
+/// of numbers. It knows local times only; `CronSchedule` puts it into a zone.
 package struct CronExpression: Hashable, Sendable {
     let minutes: UInt64
     let hours: UInt64

@@ -1,8 +1,8 @@
 import OMSModel
 import OMSProtocol
 
-/// The way out (docs/internals/replacement.md): no new work, every job ended or left to the next epoch as its service says, every
-/// fact committed; only then `drained`.
+/// The way out (docs/internals/replacement.md): no new work, every job ended or left to the next epoch as its service
+/// says, every fact committed; only then `drained`.
 extension WorkManager {
     struct Drain: Sendable {
         /// What still waits for its own end is stopped then.

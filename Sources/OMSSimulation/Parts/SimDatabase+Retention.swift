@@ -9,7 +9,8 @@ extension SimDatabase {
         var jobs: [JobID: Job] = [:]
         var ticks: [TickKey: [Timestamp: TickRecord]] = [:]
         var receipts: [EpochKey: Receipt] = [:]
-        /// Jobs that a gateway named when their deadline was longer ago than history is kept (docs/internals/replacement.md).
+        /// Jobs that a gateway named when their deadline was longer ago than history is kept
+        /// (docs/internals/replacement.md).
         var namedTooLate: Set<JobID> = []
     }
 

@@ -2,7 +2,7 @@ import OMSCore
 import OMSModel
 import OMSProtocol
 
-/// The MQTT wire: volatile, as reliability.md describes it. It loses, doubles and delays; it keeps order only per
+/// The MQTT wire: volatile (docs/internals/architecture.md). It loses, doubles and delays; it keeps order only per
 /// publisher and topic within one connection.
 extension World {
     // MARK: - Connections

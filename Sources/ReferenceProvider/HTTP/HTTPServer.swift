@@ -6,8 +6,8 @@ import OMSRuntime
 /// A small HTTP/1.1 server with a thread per connection.
 ///
 /// Threads, because a handler waits for SQLite's disk, which must not block Swift's cooperative pool, and because a
-/// provider has a handful of peers (gateways keep their connections). docs/internals/decisions.md has the figures against the
-/// packages that were tried.
+/// provider has a handful of peers (gateways keep their connections). docs/internals/decisions.md has the figures against
+/// the packages that were tried.
 final class HTTPServer: Sendable {
     struct ListenFailure: Error { var reason: String }
 
