@@ -44,19 +44,19 @@ package struct Fleet: Sendable {
     /// Hears before a Work Manager is given an event; decides nothing.
     package var onHandling: (@Sendable (TenantID) -> Void)?
 
-    private var managers: [TenantID: WorkManager] = [:]
-    private var timers = TimerQueue<TenantID>()
+    var managers: [TenantID: WorkManager] = [:]
+    var timers = TimerQueue<TenantID>()
     /// The bootstrap command that a starting Work Manager has to acknowledge.
-    private var starting: [TenantID: WMControl] = [:]
+    var starting: [TenantID: WMControl] = [:]
     /// Whose subscriptions the broker has refused since they were last granted.
     private var deaf: Set<TenantID> = []
     private var health: [ProviderID: Health] = [:]
     /// Any message may be lost, this one too: it is said again now and then (monotonic).
     private var nextAnnouncement: Int64 = .max
     /// The highest epoch of a tenant that has ended in this process: it never begins here again.
-    private var tombstones: [TenantID: Tombstone] = [:]
+    var tombstones: [TenantID: Tombstone] = [:]
     /// The drain that is to be acknowledged.
-    private var draining: [TenantID: WMControl] = [:]
+    var draining: [TenantID: WMControl] = [:]
 
     struct Tombstone: Sendable {
         var epoch: Int

@@ -145,6 +145,16 @@ struct Door: Sendable {
         return job
     }
 
+    func isWaiting(_ job: JobID, of tenant: TenantID) -> Bool { waiting[tenant]?.contains(job) ?? false }
+
+    /// What of the row is not as it always is.
+    var brokenQueue: String? {
+        if waiting.values.contains(where: \.isEmpty) { return "a tenant without jobs stands in the row" }
+        if Set(turns) != Set(waiting.keys) || turns.count != waiting.count { return "turns are not those who wait" }
+        if waiting.values.reduce(0, { $0 + $1.count }) != waitingCount { return "who waits is counted wrong" }
+        return nil
+    }
+
     /// A call has come back.
     mutating func ended(_ call: ProviderCall) {
         guard call.id >= firstCall else { return }

@@ -235,6 +235,11 @@ struct Checker {
         }
     }
 
+    mutating func checkCore(_ node: Node, at now: SimTime) {
+        let broken = node.registry?.brokenInvariant() ?? node.fleet?.brokenInvariant() ?? node.gateway?.brokenInvariant()
+        if let broken { violated(.core, at: now, "\(node.id): \(broken)") }
+    }
+
     mutating func waiting(_ node: Node, at now: SimTime) {
         if node.storeOpen == Self.maxStoreRequests {
             violated(.memory, at: now, "\(node.id) waits for \(node.storeOpen) answers of the database")

@@ -44,6 +44,8 @@ package enum Invariant: String, CaseIterable, Sendable {
     case noReason = "P8"
     /// A process handles a bounded number of events in a second.
     case timerStorm = "bound-events"
+    /// What a core says of itself between two events.
+    case core = "core"
     /// What waits is bounded.
     case memory = "bound-memory"
     /// A core trapped. Seen by the runner only: the process is gone.

@@ -33,6 +33,7 @@ extension World {
             if let effects = node.gateway?.receive(event, at: moment) { record(node, effects) }
         case .admin, .monitor: break
         }
+        checker.checkCore(node, at: now)
         if node.isAlive, !node.isPaused { setTimer(node) }
         // A stopped process has its timer when it goes on.
         if node.isAlive, node.isPaused { node.inbox.append(.wake) }
