@@ -236,7 +236,8 @@ struct Checker {
     }
 
     mutating func checkCore(_ node: Node, at now: SimTime) {
-        let broken = node.registry?.brokenInvariant() ?? node.fleet?.brokenInvariant() ?? node.gateway?.brokenInvariant()
+        let broken =
+            node.registry?.brokenInvariant() ?? node.fleet?.brokenInvariant() ?? node.gateway?.brokenInvariant()
         if let broken { violated(.core, at: now, "\(node.id): \(broken)") }
     }
 
