@@ -64,12 +64,81 @@ struct DatabaseLossTests {
     func byMark() throws {
         var bench = fallenBack()
         #expect(bench.registry.gateways["g1"]?.listed.isEmpty == false)
+        #expect(bench.registry.gateways["g1"]?.sealed.isEmpty == false)
         let held = try #require(bench.held.last)
         bench.feed(.stored(ticket: held.ticket, .failed(Problem(.databaseBehind, "it is at transaction 3"))))
         #expect(texts(bench, "database.behind").first?.contains("it is at transaction 3") == true)
         #expect(bench.registry.gateways["g1"]?.listed.isEmpty == true)
+        #expect(bench.registry.gateways["g1"]?.sealed.isEmpty == true)
         bench.pass(1_100)
         #expect(texts(bench, "database.lost").first?.contains("ends at fact 0 of epoch 0") == true)
+    }
+
+    private func left(_ number: Int) -> LeftJob {
+        LeftJob(
+            job: jobID(number), tenant: "men", provider: "alpha", epoch: 1, run: RunID(time: at(0).wall, of: "run"),
+            service: "harvest", attempt: 1, deadline: at(60_000).wall)
+    }
+
+    private func recoveries(_ bench: RegistryBench) -> [Recovery] {
+        bench.requests.compactMap { if case .recover(let recovery) = $0 { recovery } else { nil } }
+    }
+
+    /// What every registry reads anew after the loss.
+    private func reads(_ bench: inout RegistryBench) {
+        bench.snapshot.tenants = ["men": TenantSpec(scenarios: ["s"])]
+        bench.snapshot.managers = ["men": StoredManager(epoch: 1, since: at(0).wall, fleet: "f1", boot: 1, ackSeq: 0)]
+        bench.feed(.stored(ticket: bench.held.removeLast().ticket, .failed(Problem(.databaseBehind, "behind"))))
+        bench.holdsCommits = false
+        bench.pass(1_100)
+    }
+
+    @Test("falls back a second time: the rows that the first seal brought are gone, so the gateway is sealed again")
+    func twice() {
+        var bench = fallenBack()
+        bench.begun = ["men": 2]
+        bench.left = ["g1": [left(1)]]
+        reads(&bench)
+        bench.pass(100)
+        #expect(recoveries(bench).map { $0.jobs.map(\.job) } == [[jobID(1)]])
+        // Its seal of the next epoch counts; before anything of that is begun, the database falls back once more.
+        bench.requests = []
+        bench.holdsAll = true
+        bench.pass(5_000)
+        #expect(!bench.held.isEmpty)
+        bench.holdsAll = false
+        reads(&bench)
+        bench.pass(2_000)
+        #expect(recoveries(bench).map { $0.jobs.map(\.job) } == [[jobID(1)]], "named and written once more")
+    }
+
+    @Test("an answer to a seal from before the loss lacks what is lost, and does not count")
+    func staleList() {
+        var bench = fallenBack()
+        bench.begun = ["men": 4]
+        bench.obedientGateways = [:]
+        reads(&bench)
+        func answer(_ list: Int?, _ jobs: [LeftJob]) -> Registry.Event {
+            let seal = Seal(tenant: "men", epoch: 5, list: list, listed: jobs.count, begun: 4)
+            return .received(
+                Message(
+                    .gatewayAck("g1"),
+                    .gatewayAck(GatewayAck(id: "s", command: .seal, boot: 1, sealed: [seal], left: jobs))))
+        }
+        bench.feed(answer(4, []))
+        bench.pass(100)
+        #expect(bench.registry.gateways["g1"]?.sealed["men"] == nil, "made for a registry that had the rows up to 4")
+        bench.feed(answer(1, [left(1)]))
+        #expect(recoveries(bench).map { $0.jobs.map(\.job) } == [[jobID(1)]])
+        #expect(bench.registry.gateways["g1"]?.sealed["men"] == 5)
+    }
+
+    @Test("a registry that was not the active one for a while relies on no seal of before")
+    func standby() throws {
+        var bench = fallenBack()
+        bench.feed(.stored(ticket: try #require(bench.held.last).ticket, .failed(Problem(.standby, "another"))))
+        #expect(bench.registry.gateways["g1"]?.listed.isEmpty == true)
+        #expect(bench.registry.gateways["g1"]?.sealed.isEmpty == true)
     }
 
     @Test("a refusal of everything is told once a minute and in every answer, and its end is told")

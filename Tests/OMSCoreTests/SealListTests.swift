@@ -35,14 +35,14 @@ struct SealListTests {
         #expect(bench.acks.isEmpty, "the third job's call is under way")
         bench.answer(try bench.taken(), 201, .job(bench.job(jobID(3), .queued, runID: "\(Self.run)")))
         let ack = try #require(bench.acks.last)
-        #expect(ack.sealed == [Seal(tenant: "men", epoch: 2, listed: 3, begun: 1)])
+        #expect(ack.sealed == [Seal(tenant: "men", epoch: 2, list: 1, listed: 3, begun: 1)])
         #expect(ack.left?.sorted { $0.job < $1.job } == (1...3).map { left($0) }.sorted { $0.job < $1.job })
         // Without the wish: only the seal.
         bench.control(.seal, seals: [Seal(tenant: "men", epoch: 3)])
         #expect(bench.acks.last?.sealed == [Seal(tenant: "men", epoch: 3, begun: 1)] && bench.acks.last?.left == nil)
         // Only of the epochs that are not known yet.
         bench.control(.seal, seals: [Seal(tenant: "men", epoch: 3, list: 2)])
-        #expect(bench.acks.last?.sealed == [Seal(tenant: "men", epoch: 3, listed: 0, begun: 1)])
+        #expect(bench.acks.last?.sealed == [Seal(tenant: "men", epoch: 3, list: 2, listed: 0, begun: 1)])
     }
 
     @Test("what never left is not named")

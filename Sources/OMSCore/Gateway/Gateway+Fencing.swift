@@ -93,6 +93,7 @@ extension Gateway {
         let counts = Dictionary(grouping: left, by: \.tenant).mapValues(\.count)
         for index in sealed.indices where lists[sealed[index].tenant] != nil {
             sealed[index].listed = counts[sealed[index].tenant] ?? 0
+            sealed[index].list = lists[sealed[index].tenant]?.list
         }
         // First the list, then what makes the seal count.
         let parts = MessageParts.split(left, bytes: partBytes)

@@ -88,8 +88,6 @@ extension Registry {
             confirmed = confirmed ?? known
         }
         announce("database.behind", nil, "registry \(id): \(reason)")
-        // What gateways named once may not be in the rows any more.
-        for node in gateways.keys { gateways[node]?.listed = [:] }
         forget(at: now)
     }
 

@@ -18,8 +18,10 @@ extension Registry {
 
     func judge(_ seal: Seal, of node: NodeID) -> SealWorth {
         guard let track = gateways[node] else { return .isIncomplete }
-        guard list(of: seal.tenant, below: seal.epoch, from: track) != nil else { return .counts }
+        guard let wanted = list(of: seal.tenant, below: seal.epoch, from: track) else { return .counts }
         guard let listed = seal.listed else { return .isIncomplete }
+        // Asked for when more was known than now: the database has fallen back since, and the answer lacks what is lost.
+        guard seal.list ?? wanted <= wanted else { return .isIncomplete }
         if track.recovering[seal.tenant] == seal.epoch { return .isIncomplete }
         // A part of the list may have been lost on the way.
         guard track.left[seal.tenant]?.count ?? 0 >= listed else { return .isIncomplete }

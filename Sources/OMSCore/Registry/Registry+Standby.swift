@@ -35,10 +35,9 @@ extension Registry {
         pruning = PruningWork(retention)
         proof = SessionProof()
         timers = TimerQueue()
-        for node in gateways.keys {
-            gateways[node]?.left = [:]
-            gateways[node]?.recovering = [:]
-        }
+        // A seal counts because of the rows that were written for it. They may be gone, and so may what another registry
+        // wrote meanwhile: every gateway is sealed anew, and names again what went out.
+        for node in gateways.keys { gateways[node]?.forgetSeals() }
         publishPresence()
         timers.set(.load, now.monotonic + Self.standbyMilliseconds)
     }

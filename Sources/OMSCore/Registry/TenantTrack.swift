@@ -71,6 +71,8 @@ struct TenantTrack: Sendable {
     /// When its open jobs were last compared with PostgreSQL's rows (monotonic), and what it said then.
     var lastAudit: Int64?
     var auditing: (seq: Int, digest: String)?
+    /// The difference that was repaired last, and how often: what does not help is not done for ever.
+    var repaired: Repair?
 
     /// The last epoch that told all before it ended: it drained, and its journal is committed.
     var toldAll = 0
@@ -97,6 +99,13 @@ struct TenantTrack: Sendable {
     static func following(_ epoch: Int) -> Int { min(max(epoch, 0), lastEpoch - 1) + 1 }
     /// A later epoch than the one in the database may have begun.
     var isOvertaken: Bool { floor > epoch }
+}
+
+/// A difference between a Work Manager and its rows that was to be repaired.
+struct Repair: Hashable, Sendable {
+    var said: String
+    var rows: String
+    var times = 0
 }
 
 /// How far the gateways are with the jobs of an epoch that did not end by itself.
@@ -156,6 +165,14 @@ struct GatewayTrack: Sendable {
     var left: [TenantID: [JobID: LeftJob]] = [:]
     /// Seals that count as soon as the rows of what they named are written.
     var recovering: [TenantID: Int] = [:]
+
+    mutating func forgetSeals() {
+        sealed = [:]
+        wanted = [:]
+        listed = [:]
+        left = [:]
+        recovering = [:]
+    }
 }
 
 /// A fleet as the registry sees it.

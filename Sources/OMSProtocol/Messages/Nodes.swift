@@ -148,7 +148,7 @@ package struct Seal: Hashable, Codable, Sendable {
     package var tenant: TenantID
     package var epoch: Int
     /// In a command: also name the jobs of epochs from this one up to below `epoch` that went out, ended or not. Their
-    /// Work Manager may have died before its journal told of them.
+    /// Work Manager may have died before its journal told of them. In the answer: from which epoch on the list was made.
     package var list: Int?
     /// In the answer: how many were named, in `GatewayAck.left` of this and earlier answers. With fewer at hand the seal does
     /// not count yet.
