@@ -144,6 +144,67 @@ struct DrainTests {
         #expect(effects.commands.contains { $0.command.job == jobID(1) && $0.command.command == .status })
         #expect(effects.entries.contains { $0.job?.id == job } && effects.entries.contains { $0.run != nil })
     }
+
+    private func rows(_ jobs: [OpenJob], _ run: RunID = RunID(time: at(0).wall, of: "r")) -> WorkManagerResume {
+        let open = OpenRun(
+            run: run, service: "harvest", due: at(0).wall, started: at(0).wall, deadline: at(180_000).wall,
+            plan: plan("harvest", nil), jobs: jobs)
+        return WorkManagerResume(ticks: ["harvest": at(0).wall], succeeded: [:], consumed: [:], open: [open])
+    }
+
+    private func digest(_ manager: inout WorkManager, at now: Moment) -> String? {
+        _ = committed(&manager, at: now)
+        let beat = Heartbeat(beat: 1, epoch: 1, intervalSeconds: 5, ackSeq: 0)
+        return manager.receive(.heartbeat(beat), at: now).status?.digest
+    }
+
+    @Test("a job that succeeded before and is asked for its outputs is open to nobody but its Work Manager")
+    func askedForOutputs() {
+        let resume = rows([
+            OpenJob(id: jobID(1), provider: "alpha", attempt: 1, state: .succeeded, revision: 4),
+            OpenJob(id: jobID(2), provider: "beta", attempt: 1, state: .running, revision: 4),
+        ])
+        var (manager, _) = Fixture.manager(Fixture.config(plan("harvest", nil)), resume: resume)
+        #expect(digest(&manager, at: at(10)) == OpenJobsDigest([jobID(2)]).text, "as the rows are")
+        let effects = manager.receive(.reconcile(resume), at: at(20))
+        #expect(!effects.entries.contains { $0.job?.id == jobID(1) }, "its row has ended, and takes no `unknown`")
+    }
+
+    @Test("a job whose row has ended without its Work Manager is recorded once more, and then left to be")
+    func recordedOnce() throws {
+        var (manager, effects) = Fixture.manager(Fixture.config(plan("harvest", nil)))
+        let job = try #require(effects.commands.first).command.job
+        #expect(digest(&manager, at: at(10)) == OpenJobsDigest([job]).text)
+        // Given up by an operator, and its gateway is away: PostgreSQL names nothing that is open.
+        let none = WorkManagerResume(ticks: [:], succeeded: [:], consumed: [:], open: [])
+        effects = manager.receive(.reconcile(none), at: at(20))
+        #expect(effects.entries.filter { $0.job?.id == job }.count == 1)
+        #expect(digest(&manager, at: at(30)) == OpenJobsDigest([job]).text)
+        for second in 1...20 {
+            effects = manager.receive(.reconcile(none), at: at(Int64(second) * 1_000))
+            #expect(effects.entries.isEmpty)
+        }
+        #expect(digest(&manager, at: at(30_000)) == OpenJobsDigest([]).text, "both say the same now")
+    }
+
+    @Test("a job that has ended here and not in its row is recorded once more, above the row")
+    func endIsMissing() throws {
+        let resume = rows([
+            OpenJob(id: jobID(1), provider: "alpha", attempt: 1, state: .running, revision: 4),
+            OpenJob(id: jobID(2), provider: "beta", attempt: 1, state: .running, revision: 4),
+        ])
+        var (manager, _) = Fixture.manager(Fixture.config(plan("harvest", nil)), resume: resume)
+        _ = manager.receive(.jobEvent("alpha", event(jobID(1), .succeeded, at: at(10))), at: at(10))
+        #expect(digest(&manager, at: at(20)) == OpenJobsDigest([jobID(2)]).text)
+        var behind = resume
+        behind.open[0].jobs[0].revision = 9
+        var effects = manager.receive(.reconcile(behind), at: at(30))
+        let again = try #require(effects.entries.compactMap(\.job).first { $0.id == jobID(1) })
+        #expect(again.state == .succeeded && again.revision == 10)
+        _ = committed(&manager, at: at(40))
+        effects = manager.receive(.reconcile(behind), at: at(50))
+        #expect(!effects.entries.contains { $0.job?.id == jobID(1) }, "what the row does not take, it does not take")
+    }
 }
 
 @Suite("The fleet's part in a replacement")

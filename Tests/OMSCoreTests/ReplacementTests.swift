@@ -306,6 +306,30 @@ struct ReplacementTests {
         bench.pass(200)
         #expect(bench.controls().isEmpty)
     }
+
+    @Test("a difference that repairs do not change is repaired three times, not with every answer for ever")
+    func repairs() {
+        var bench = RegistryBench.active()
+        bench.answersBeats = false
+        var status = RegistryBench.status(1, epoch: 1, generation: 1)
+        status.digest = "1-0000000000000001"
+        bench.auditAnswer = AuditedJobs(epoch: 1, ackSeq: 0, digest: "0-0000000000000000")
+        var repairs = 0
+        for _ in 0..<400 {
+            bench.feed(.received(Message(.wmStatus("men"), .wmStatus(status))))
+            bench.pass(5_000)
+            repairs += bench.controls().count { $0.command == .reconcile }
+        }
+        #expect(repairs == Registry.maxRepairs)
+        // Another one is another matter.
+        bench.auditAnswer = AuditedJobs(epoch: 1, ackSeq: 0, digest: "2-0000000000000002")
+        for _ in 0..<100 {
+            bench.feed(.received(Message(.wmStatus("men"), .wmStatus(status))))
+            bench.pass(5_000)
+            repairs += bench.controls().count { $0.command == .reconcile }
+        }
+        #expect(repairs == 2 * Registry.maxRepairs)
+    }
 }
 
 extension RegistryBench {

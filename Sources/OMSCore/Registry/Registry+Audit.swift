@@ -35,14 +35,38 @@ extension Registry {
                 tenants[tenant]?.lastAudit = nil
                 continue
             }
-            guard jobs.digest != said.digest else { continue }
-            announce(
-                "wm.differs", tenant,
-                "tenant \(tenant): the Work Manager says open jobs \(said.digest), the rows are \(jobs.digest); repairing"
-            )
-            tenants[tenant]?.lastAudit = nil
-            store(.resume(tenant))
+            guard jobs.digest != said.digest else {
+                tenants[tenant]?.repaired = nil
+                continue
+            }
+            repair(tenant, said: said.digest, rows: jobs.digest)
         }
+    }
+
+    /// Repairs of one and the same difference: more would change as little.
+    static let maxRepairs = 3
+
+    private mutating func repair(_ tenant: TenantID, said: String, rows: String) {
+        var repair = Repair(said: said, rows: rows)
+        if let before = tenants[tenant]?.repaired, before.said == said, before.rows == rows { repair = before }
+        repair.times += 1
+        tenants[tenant]?.repaired = repair
+        guard repair.times <= Self.maxRepairs else {
+            // It stays as it is, and is compared as rarely as what agrees.
+            if repair.times == Self.maxRepairs + 1 {
+                announce(
+                    "wm.differs", tenant,
+                    "tenant \(tenant): the Work Manager says open jobs \(said), the rows are \(rows), and "
+                        + "\(Self.maxRepairs) repairs changed nothing; it stays so until one of them changes")
+            }
+            return
+        }
+        announce(
+            "wm.differs", tenant,
+            "tenant \(tenant): the Work Manager says open jobs \(said), the rows are \(rows); repairing")
+        // Looked at again with the next answer.
+        tenants[tenant]?.lastAudit = nil
+        store(.resume(tenant))
     }
 
     mutating func reconcile(_ tenant: TenantID, _ rows: WorkManagerResume, at now: Moment) {

@@ -43,6 +43,10 @@ struct JobTrack: Sendable {
     var wasUsed = false
     /// The result that is out knows how it ended.
     var isMerged = false
+    /// Its row has ended already, and what is open here is only the question after the rest: the rows do not miss it.
+    var hasEndedRow = false
+    /// It was recorded once more because its row said otherwise. A second time would change as little.
+    var isRecordedAgain = false
 
     init(id: JobID, choice: ProviderChoice, attempt: Int, created: Timestamp) {
         self.id = id

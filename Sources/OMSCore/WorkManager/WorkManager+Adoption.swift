@@ -43,6 +43,7 @@ extension WorkManager {
         case .queued, .running, .stopping, .unknown, .succeeded: track.state = .unknown
         }
         track.mayBeKnown = true
+        track.hasEndedRow = job.state.isTerminal
         if (open.finished == true && !run.isAmendable(at: now)) || job.quarantined == true, !job.state.isTerminal {
             track.wantsStop = true
         }

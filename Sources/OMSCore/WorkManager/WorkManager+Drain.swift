@@ -92,36 +92,61 @@ extension WorkManager {
 
     /// - Parameter rows: what is open in PostgreSQL, at a moment when everything of this epoch was committed.
     mutating func reconcile(with rows: WorkManagerResume, at now: Moment) {
-        let known = Set(rows.open.flatMap { $0.jobs.filter { !$0.state.isTerminal }.map(\.id) })
-        // 1. Rows that nobody looks after.
+        // 1. Rows that nobody looks after, or whose end is known here.
         var adopted: [RunID] = []
         for open in rows.open {
-            guard var run = runs[open.run] else {
+            guard let run = runs[open.run] else {
                 adopt(open, at: now)
                 adopted.append(open.run)
                 continue
             }
-            let mine = Set(run.jobs.map(\.id))
-            for job in open.jobs where !job.state.isTerminal && !mine.contains(job.id) {
-                adopt(job, of: open, into: &run, at: now)
-            }
-            runs[open.run] = run
+            runs[open.run] = compared(run, with: open, at: now)
         }
-        // 2. Jobs without an open row: record them again, with a higher revision. Of what the message had no room for,
-        // nobody can say.
-        for id in rows.more == nil ? runs.keys.sorted() : [] {
-            guard var run = runs[id] else { continue }
-            let missing = run.jobs.indices.filter { !run.jobs[$0].state.isTerminal && !known.contains(run.jobs[$0].id) }
-            guard !missing.isEmpty else { continue }
-            if !run.finished { note(JournalEntry(run: run.record(.running, plan: true)), at: now) }
-            for index in missing {
-                run.jobs[index].revision += 1
-                note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
-                // It may have ended without anybody hearing of it.
-                run.jobs[index].lastHeard = now.monotonic - JobTrack.quietMilliseconds
-            }
-            runs[id] = run
-        }
+        // 2. Jobs without an open row. Of what the message had no room for, nobody can say.
+        let known = Set(rows.open.flatMap { $0.jobs.filter { !$0.state.isTerminal }.map(\.id) })
+        for id in rows.more == nil ? runs.keys.sorted() : [] { recordMissing(id, known, at: now) }
         if drain == nil { completeAdopted(adopted, at: now) }
+    }
+
+    private mutating func compared(_ run: RunTrack, with open: OpenRun, at now: Moment) -> RunTrack {
+        var run = run
+        for row in open.jobs {
+            guard let index = run.jobs.firstIndex(where: { $0.id == row.id }) else {
+                if !row.state.isTerminal { adopt(row, of: open, into: &run, at: now) }
+                continue
+            }
+            run.jobs[index].hasEndedRow = row.state.isTerminal
+            guard run.jobs[index].state.isTerminal, !row.state.isTerminal, !run.jobs[index].isRecordedAgain else {
+                continue
+            }
+            // Its end was told, and is not there.
+            run.jobs[index].isRecordedAgain = true
+            run.jobs[index].revision = max(run.jobs[index].revision, row.revision) + 1
+            note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
+        }
+        return run
+    }
+
+    /// Records jobs without an open row again, with a higher revision, each of them once. If that does not open a row, then
+    /// there is one that has ended (swept, or given up), and it stands: recording more would be refused for ever.
+    private mutating func recordMissing(_ id: RunID, _ known: Set<JobID>, at now: Moment) {
+        guard var run = runs[id] else { return }
+        for index in run.jobs.indices where known.contains(run.jobs[index].id) && !run.jobs[index].state.isTerminal {
+            run.jobs[index].isRecordedAgain = false
+        }
+        let missing = run.jobs.indices.filter {
+            !run.jobs[$0].state.isTerminal && !run.jobs[$0].hasEndedRow && !known.contains(run.jobs[$0].id)
+        }
+        let fresh = missing.filter { !run.jobs[$0].isRecordedAgain }
+        for index in missing where run.jobs[index].isRecordedAgain { run.jobs[index].hasEndedRow = true }
+        if !run.finished, !fresh.isEmpty { note(JournalEntry(run: run.record(.running, plan: true)), at: now) }
+        for index in fresh {
+            run.jobs[index].isRecordedAgain = true
+            run.jobs[index].revision += 1
+            note(JournalEntry(job: run.record(of: run.jobs[index], at: now)), at: now)
+        }
+        // They may have ended without anybody hearing of it.
+        for index in missing { run.jobs[index].lastHeard = now.monotonic - JobTrack.quietMilliseconds }
+        runs[id] = run
     }
 }

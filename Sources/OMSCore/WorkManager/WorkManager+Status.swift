@@ -45,7 +45,9 @@ extension WorkManager {
     private var digest: String? {
         guard isStarted, drain == nil, journal.unacknowledged == 0 else { return nil }
         return OpenJobsDigest(
-            runs.values.lazy.flatMap { run in run.jobs.lazy.filter { !$0.state.isTerminal }.map(\.id) }
+            runs.values.lazy.flatMap { run in
+                run.jobs.lazy.filter { !$0.state.isTerminal && !$0.hasEndedRow }.map(\.id)
+            }
         ).text
     }
 
