@@ -22,6 +22,8 @@ struct Checker {
     /// Jobs that were executed: the provider's memory that knew them last, and the epoch that asked.
     var executed: [JobID: (memory: Int, epoch: Int, at: SimTime)] = [:]
     private(set) var contradictions = 0
+    /// When each Work Manager was told its rows, within the last minute.
+    private var repairs: [String: [SimTime]] = [:]
 
     struct DoorKey: Hashable {
         var gateway: Int
@@ -47,6 +49,7 @@ struct Checker {
     /// Two gateways and a few tenants need some tens; more is a loop.
     private static let maxEventsPerSecond = 3_000
     private static let maxStoreRequests = 2_000
+    private static let maxRepairsPerMinute = 8
 
     init(_ setting: Setting, _ options: SimulationOptions) {
         self.setting = setting
@@ -220,6 +223,9 @@ struct Checker {
     }
 
     mutating func published(_ node: Node, _ message: Message, at now: SimTime) {
+        if case .wmControl(let control) = message.payload, control.command == .reconcile {
+            repaired(message.topic, at: now)
+        }
         guard case .result(let result) = message.payload else { return }
         let named = result.providers.map(\.provider)
         if Set(named).count != named.count {
@@ -228,6 +234,14 @@ struct Checker {
     }
 
     // MARK: - Bounds
+
+    private mutating func repaired(_ topic: Topic, at now: SimTime) {
+        let recent = repairs[topic.name, default: []].filter { now - $0 < 60 * SimClock.second } + [now]
+        repairs[topic.name] = recent
+        if recent.count == Self.maxRepairsPerMinute {
+            violated(.repairLoop, at: now, "\(topic.name) is told its rows \(recent.count) times within a minute")
+        }
+    }
 
     mutating func busy(_ node: Node, _ eventsInSecond: Int, at now: SimTime) {
         if eventsInSecond == Self.maxEventsPerSecond {

@@ -46,6 +46,8 @@ package enum Invariant: String, CaseIterable, Sendable {
     case timerStorm = "bound-events"
     /// What a core says of itself between two events.
     case core = "core"
+    /// What does not help is not repeated for ever: a Work Manager is not told its rows again and again.
+    case repairLoop = "bound-repairs"
     /// What waits is bounded.
     case memory = "bound-memory"
     /// A core trapped. Seen by the runner only: the process is gone.

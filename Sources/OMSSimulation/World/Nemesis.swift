@@ -60,7 +60,9 @@ enum Nemesis {
             let taken = moment()
             let later = random.int(500...30_000) * SimClock.millisecond
             faults.append(Fault(at: taken, kind: .backup))
-            faults.append(Fault(at: taken + later, kind: .fallBack(breaksSessions: random.chance(0.5))))
+            // Not after everything was declared for the last time: what is lost then, nobody would declare again.
+            let at = min(taken + later, setting.faultsEnd - SimClock.second)
+            faults.append(Fault(at: at, kind: .fallBack(breaksSessions: random.chance(0.5))))
         }
         for _ in 0..<random.int(1...2) {
             faults.append(Fault(at: moment(), kind: .databaseRefuses(duration(&random))))
