@@ -133,6 +133,51 @@ struct DatabaseLossTests {
         #expect(bench.registry.gateways["g1"]?.sealed["men"] == 5)
     }
 
+    @Test("a provider that moved after the backup: its former gateway gets it when the present one has let go")
+    func movedSince() throws {
+        for isObedient in [true, false] {
+            var bench = fallenBack()
+            bench.presence(.gatewayPresence("g2"))
+            bench.obedientGateways["g2"] = 1
+            if !isObedient { bench.obedientGateways["g1"] = nil }
+            #expect(bench.registry.providers["alpha"]?.gateway == "g1")
+            let spec = try #require(bench.registry.providers["alpha"]?.spec)
+            bench.snapshot.providers = ["alpha": (spec, 1)]
+            bench.snapshot.attachments = ["alpha": "g2"]
+            bench.sent = []
+            reads(&bench)
+            bench.pass(5_000)
+            let orders = bench.sent.compactMap { message -> String? in
+                guard case .gatewayControl(let node) = message.topic,
+                    case .gatewayControl(let control) = message.payload, control.provider == "alpha"
+                else { return nil }
+                return "\(control.command.rawValue) \(node)"
+            }
+            #expect(orders.first == "detach g1", "\(orders)")
+            #expect(orders.contains("attach g2") == isObedient, "\(orders)")
+        }
+    }
+
+    @Test("a reason that comes back from a database that refuses does not outlive its tenant")
+    func lateReason() throws {
+        var bench = RegistryBench.active()
+        bench.pass(2_000)
+        bench.holdsObservations = true
+        bench.registry.explain("men", "waits-for-seal", "g1 does not answer", at: at(bench.now))
+        bench.feed(.wake)
+        let held = try #require(bench.held.last)
+        bench.registry.removed("men")
+        bench.holdsObservations = false
+        bench.requests = []
+        bench.feed(.stored(ticket: held.ticket, .failed(Problem(.databaseRefuses, "no", retryable: true))))
+        bench.pass(3_000)
+        let told = bench.requests.flatMap { request -> [Reason?] in
+            guard case .observe(let list) = request else { return [] }
+            return list.compactMap { if case .reason("men", let reason) = $0 { .some(reason) } else { nil } }
+        }
+        #expect(told == [nil])
+    }
+
     @Test("a registry that was not the active one for a while relies on no seal of before")
     func standby() throws {
         var bench = fallenBack()

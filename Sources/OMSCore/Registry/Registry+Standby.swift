@@ -23,6 +23,13 @@ extension Registry {
         tenants = [:]
         specs = [:]
         scenarios = [:]
+        // The gateways do not say again, only because this registry reads anew, what they have: a database that has fallen
+        // back may give a provider to another one.
+        for (provider, track) in providers {
+            var holders = track.strays
+            if let gateway = track.gateway { holders.insert(gateway) }
+            early[provider] = Heard(catalog: track.catalog, health: track.health, holders: holders)
+        }
         providers = [:]
         rollout = nil
         // A session that is busy with a question says when it is free, also to nobody.
@@ -92,6 +99,9 @@ extension Registry {
         guard tenants[tenant] != nil else { return }
         announce("tenant.removed", tenant, "tenant \(tenant) is removed; its history stays")
         tenants[tenant] = nil
+        // A reason that is on its way to the database, or comes back from it, would outlive its tenant and meet the next one
+        // of this name.
+        observe(.reason(tenant, nil))
         _ = trouble.remove(tenant)
         specs[tenant] = nil
         // What it said last may come once more.

@@ -104,6 +104,8 @@ package struct Registry: Sendable {
     struct Heard: Sendable {
         var catalog: Catalog?
         var health: Health?
+        /// Gateways that may have it, whatever is read of it next.
+        var holders: Set<NodeID> = []
     }
 
     enum TimerKey: Hashable, Comparable, Sendable {
@@ -338,6 +340,10 @@ package struct Registry: Sendable {
         guard let heard = early.removeValue(forKey: provider) else { return }
         if let catalog = heard.catalog { see(catalog, of: provider, at: now) }
         if let health = heard.health { see(health, of: provider, at: now) }
+        for holder in heard.holders where holder != providers[provider]?.gateway {
+            providers[provider]?.strays.insert(holder)
+            providers[provider]?.hasMoved = true
+        }
     }
 
     // MARK: - Small helpers of all extensions
