@@ -31,6 +31,18 @@ struct MessageSizeTests {
         WorkManagerResume(ticks: ["harvest": at(5_000_000).wall], succeeded: [:], consumed: [:], open: open)
     }
 
+    @Test("what a gateway had to leave out of its word about a job is named in the job's record too")
+    func marks() throws {
+        var (manager, effects) = Fixture.manager(Self.config)
+        let first = try #require(effects.commands.first)
+        var told = event(
+            first.command.job, .failed, error: Problem(.jobFailed, "the beginning...", retryable: false), at: at(10))
+        told.omitted = ["texts"]
+        effects = manager.receive(.jobEvent(first.provider, told), at: at(10))
+        let record = try #require(effects.entries.compactMap(\.job).last { $0.id == first.command.job })
+        #expect(record.state == .failed && record.omitted == ["texts"])
+    }
+
     @Test("a start with 5,000 open runs takes the oldest ones, and says how many are left")
     func start() throws {
         var bench = RegistryBench()

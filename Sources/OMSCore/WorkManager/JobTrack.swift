@@ -18,6 +18,8 @@ struct JobTrack: Sendable {
     var message: String?
     var outputs: JSONObject?
     var error: Problem?
+    /// What the gateway had to leave out of its word about it.
+    var omitted: [String]?
 
     /// A retry waits until then (monotonic) before its first submit.
     var notBefore: Int64 = 0
@@ -134,11 +136,13 @@ struct RunTrack: Sendable {
     }
 
     func record(of job: JobTrack, at now: Moment) -> JobRecord {
-        JobRecord(
+        var record = JobRecord(
             id: job.id, run: id, service: plan.id, type: plan.type, provider: job.choice.provider,
             attempt: job.attempt, state: job.state, revision: job.revision, time: now.wall, created: job.created,
             started: job.started, finished: job.finished, deadline: deadline, progress: job.progress,
             message: job.message, outputs: job.outputs, error: job.error)
+        record.omitted = job.omitted
+        return record
     }
 
     func request(for job: JobTrack, tenant: TenantID) -> JobRequest {

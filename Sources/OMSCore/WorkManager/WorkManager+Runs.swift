@@ -29,6 +29,7 @@ extension WorkManager {
         job.progress = event.progress ?? job.progress
         job.message = event.message ?? job.message
         job.error = event.error
+        job.omitted = event.omitted
         if event.state.isTerminal {
             job.finished = event.finished ?? now.wall
             job.outputs = event.outputs
