@@ -22,6 +22,7 @@ struct SeedReport {
                 if command.standby { list.append("--standby") }
                 if command.restores { list.append("--restores") }
                 if command.database { list.append("--database") }
+                if command.sizes { list.append("--sizes") }
                 if command.cron { list.append("--cron") }
                 if !command.retention { list.append("--no-retention") }
                 if let mutant = command.mutant { list += ["--mutant", mutant] }

@@ -45,6 +45,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "The database falls back while registries run, and refuses facts, or everything, for a while.")
     var database = false
 
+    @Flag(help: "The broker takes only small messages for a while, or from then on, and providers say much.")
+    var sizes = false
+
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
 
@@ -63,6 +66,7 @@ struct Simulate: ParsableCommand {
         options.retention = retention
         options.cron = cron
         options.database = database
+        options.sizes = sizes
         if let mutant = mutant.flatMap({ Mutant(rawValue: $0) }) {
             (options.mutants, options.focus) = ([mutant], mutant)
         }

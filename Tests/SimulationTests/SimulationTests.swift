@@ -51,6 +51,19 @@ struct SimulationTests {
         }
     }
 
+    @Test("a broker that takes only small messages, and providers that say much: every promise is kept")
+    func sizes() {
+        var options = Self.options()
+        options.sizes = true
+        let from = UInt64.random(in: 1...1_000_000_000)
+        for seed in from..<from + 8 {
+            let outcome = Simulation.run(seed: seed, options)
+            #expect(
+                outcome.violation == nil,
+                "scripts/simulate --sizes --replay \(seed) --minutes 2: \(outcome.violation.map { "\($0)" } ?? "")")
+        }
+    }
+
     @Test(
         "what the registry owes to such a database is missed when it is left out",
         arguments: [.lossHidden, .refusedWithoutRow, .outageSetAside] as [Mutant])

@@ -28,6 +28,8 @@ package enum Invariant: String, CaseIterable, Sendable {
     case secondEnd = "P4-once"
     /// What the row says is what happened at the provider.
     case untrueEnd = "P4-truth"
+    /// What a row does not have of what the provider said, it names.
+    case cutUnmarked = "P4-whole"
     /// What a provider has executed has a row.
     case unrecorded = "P4-row"
     /// After the faults everything ends, in time.

@@ -92,6 +92,23 @@ extension World {
         }
     }
 
+    /// P4: a record as its Work Manager told it has what the provider said, or a mark for what was left out.
+    func checkWhole(_ job: SimDatabase.Job) {
+        let record = job.record
+        // What the database could not take says so itself; who lies has said anything.
+        guard database.setAside[record.id] == nil, providers[record.provider]?.liedAbout.contains(record.id) == false
+        else { return }
+        if record.state == .succeeded, record.outputs == nil, record.omitted?.contains("outputs") != true {
+            checker.violated(.cutUnmarked, at: now, "job \(record.id) succeeded without outputs, and nothing says why")
+        }
+        let isCut = [record.message, record.error?.detail].contains {
+            $0?.hasPrefix("xxx") == true && $0?.hasSuffix("...") == true
+        }
+        if isCut, record.omitted?.contains("texts") != true {
+            checker.violated(.cutUnmarked, at: now, "a text of job \(record.id) was cut, and no mark says so")
+        }
+    }
+
     /// P4: whatever was executed is in the rows, also when its Work Manager died before it could tell.
     private func checkRows() {
         // The last ones are still on their way.

@@ -25,6 +25,7 @@ enum Action {
 
     // Processes
     case wake(Int, incarnation: Int, at: Int64)
+    case refused(Int, incarnation: Int, NotSent)
     case start(Int)
     case resume(Int)
 

@@ -48,6 +48,7 @@ extension Node.Input {
         case .recorded(let batch, _): UInt64(batch) << 16 | 6
         case .wake: 7
         case .unrecorded: 9
+        case .notSent: 10
         case .rest, .restOfFleet, .restOfGateway: 8
         }
     }
@@ -63,6 +64,7 @@ extension Node.Input {
         case .recorded(_, let failure): "recorded \(failure ?? "")"
         case .wake: "wake"
         case .unrecorded: "unrecorded"
+        case .notSent(let refusal): "not sent: \(refusal.text)"
         case .rest, .restOfFleet, .restOfGateway: "goes on in the middle"
         }
     }

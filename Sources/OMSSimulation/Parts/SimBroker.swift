@@ -33,6 +33,8 @@ struct SimBroker {
     /// Indices of the sessions that the broker holds, ascending.
     var sessions: [Int] = []
     var isUp = true
+    /// Of a message, in bytes (`max_packet_size`); nil: more than OMS sends.
+    var messageLimit: Int?
     /// QoS 1 messages that one session may have waiting; more are dropped without a word.
     var maxQueued = 1_000
 

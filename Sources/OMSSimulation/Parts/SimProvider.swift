@@ -50,6 +50,8 @@ struct SimProvider {
     /// Jobs about which something untrue was said: what OMS believes of them proves nothing.
     private(set) var liedAbout: Set<JobID> = []
     var isIdempotent = true
+    /// What it says of some jobs, in bytes.
+    var bulk = 0
     var hasTombstones: Bool
     private var extras = 0
     /// From now on no stop ends a job that runs: it says `stopping` for ever.
@@ -264,13 +266,27 @@ struct SimProvider {
         var outputs: JSONObject?
         if job.state == .succeeded {
             outputs = ["ranking": ["value": [["item": .string(id.text)], ["item": "common"]]]]
+            if let notes = bulkText(of: job, stream: 0) { outputs?["notes"] = ["value": .string(notes)] }
         }
         var error: Problem?
-        if job.state == .failed { error = Problem(.jobFailed, "simulated", retryable: traits.failuresAreRetryable) }
+        if job.state == .failed {
+            error = Problem(
+                .jobFailed, bulkText(of: job, stream: 1) ?? "simulated", retryable: traits.failuresAreRetryable)
+        }
         return ProviderJob(
             id: job.request.id, service: job.request.service, tenant: job.request.tenant, state: job.state,
-            revision: job.revision, created: job.created, started: job.started, updated: job.updated,
-            finished: job.finished, labels: job.request.labels, outputs: outputs, error: error)
+            revision: job.revision, message: bulkText(of: job, stream: 2), created: job.created, started: job.started,
+            updated: job.updated, finished: job.finished, labels: job.request.labels, outputs: outputs, error: error)
+    }
+
+    /// The same for a job whenever it is asked for: nothing, some or much.
+    private func bulkText(of job: Job, stream: UInt64) -> String? {
+        guard bulk > 0, job.state != .queued else { return nil }
+        let hash = "\(job.request.id)".utf8.reduce(stream &+ 0xCBF2_9CE4_8422_2325) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01B3
+        }
+        let share = [0, 0, 20, 4, 1][Int(hash >> 33) % 5]
+        return share == 0 ? nil : String(repeating: "x", count: bulk / share)
     }
 
     private mutating func page(_ since: Timestamp, _ token: String?, at now: SimTime) -> JobList {

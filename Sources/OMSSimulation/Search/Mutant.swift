@@ -73,6 +73,14 @@ package enum Mutant: String, CaseIterable, Sendable {
     case refusedWithoutRow = "refused-end-without-row"
     /// What is refused while everything is refused counts as facts that are odd: each is acknowledged and set aside.
     case outageSetAside = "outage-set-aside"
+    /// What is too large for the broker is not sent, and nobody hears of it.
+    case refusalUnheard = "refusal-unheard"
+    /// A fact that is too large for a message stays as it is, and all that follow it wait.
+    case largeFactBlocks = "large-fact-blocks"
+    /// A gateway's word that is too large is not said in fewer words.
+    case largeEndUntold = "large-end-untold"
+    /// What was cut to fit is not marked.
+    case cutUnmarked = "cut-unmarked"
     /// A gateway without the broker goes on as if nothing had happened.
     case gatewayHoldsOn = "gateway-never-gives-up"
 
@@ -81,6 +89,9 @@ package enum Mutant: String, CaseIterable, Sendable {
 
     /// Rules for a database that loses or refuses need one that does.
     var isOfDatabase: Bool { [.lossHidden, .refusedWithoutRow, .outageSetAside].contains(self) }
+
+    /// Rules about what is too large need something that is.
+    var isOfSizes: Bool { [.refusalUnheard, .largeFactBlocks, .largeEndUntold, .cutUnmarked].contains(self) }
 
     static func lossOfLedger(_ mutants: Set<Mutant>) -> @Sendable (LedgerEntry) -> Bool {
         let (fences, intents) = (mutants.contains(.volatileFence), mutants.contains(.volatileIntent))
@@ -125,6 +136,13 @@ package enum Mutant: String, CaseIterable, Sendable {
         case .wmStatus(var status) where mutants.contains(.toldIgnored) && node.role == .registry:
             status.ackSeq = nil
             return Message(message.topic, .wmStatus(status))
+        case .journal(var journal) where mutants.contains(.cutUnmarked) && node.role == .registry:
+            for index in journal.entries.indices {
+                journal.entries[index].job?.omitted = nil
+                journal.entries[index].run?.omitted = nil
+                journal.entries[index].run?.result?.omitted = nil
+            }
+            return Message(message.topic, .journal(journal))
         default: return message
         }
     }
@@ -172,6 +190,16 @@ extension World {
         let seals = control.seals?.map { Seal(tenant: $0.tenant, epoch: $0.epoch, listed: 0) }
         let ack = GatewayAck(id: control.id, command: .seal, boot: node.boot, sealed: seals)
         route(Message(.gatewayAck(id), .gatewayAck(ack)), from: -1)
+    }
+
+    /// Whether its core is told that a message did not leave.
+    func hearsOfRefusal(_ message: Message) -> Bool {
+        if options.mutants.contains(.refusalUnheard) { return false }
+        switch message.payload {
+        case .journal: return !options.mutants.contains(.largeFactBlocks)
+        case .jobEvent: return !options.mutants.contains(.largeEndUntold)
+        default: return true
+        }
     }
 
     /// Whether a message may leave; what is forbidden by a mutant does not.

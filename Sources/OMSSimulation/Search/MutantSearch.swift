@@ -18,6 +18,7 @@ package enum MutantSearch {
         broken.restores = options.restores || Mutant.ofRestores.contains(mutant)
         broken.database = options.database || mutant.isOfDatabase
         broken.retention = mutant.isOfRetention
+        broken.sizes = options.sizes || mutant.isOfSizes
         var whole = broken
         whole.mutants = []
         for count in 1...most {

@@ -19,6 +19,8 @@ package struct SimulationOptions: Sendable {
     package var cron = false
     /// Whether the database falls back while registries run, and refuses facts, or everything, for a while.
     package var database = false
+    /// Whether the broker takes only small messages for a while, or from then on, and providers say much.
+    package var sizes = false
 
     package init() {}
 
@@ -48,7 +50,8 @@ package enum Simulation {
     package static func run(seed: UInt64, _ options: SimulationOptions = SimulationOptions()) -> Outcome {
         let setting = Setting(
             seed: seed, minutes: options.minutes, standby: options.standby, restores: options.restores,
-            retention: options.retention, cron: options.cron, database: options.database, focus: options.focus)
+            retention: options.retention, cron: options.cron, database: options.database,
+            sizes: options.sizes, focus: options.focus)
         let world = World(setting, options)
         world.run()
         return Outcome(

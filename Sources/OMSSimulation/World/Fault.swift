@@ -23,6 +23,8 @@ struct Fault {
         case databaseRefuses(SimTime)
         /// From here on some ends of jobs cannot be stored whole: what is refused once is refused for ever.
         case factsRefused
+        /// The broker refuses whatever is larger; nil: until the end of the history.
+        case smallMessages(bytes: Int, SimTime?)
         case databaseStalls(SimTime)
         case databaseFlaky(SimTime)
         case weather(ProviderID, String, ProviderWeather, SimTime)
@@ -66,6 +68,8 @@ struct Fault {
                 "the database falls back to its backup while registries run\(breaks ? ", and sessions break" : "")"
             case .databaseRefuses(let time): "the database refuses every change for \(seconds(time))"
             case .factsRefused: "the database refuses some ends of jobs from here on"
+            case .smallMessages(let bytes, let time):
+                "the broker takes at most \(bytes) bytes " + (time.map { "for \(seconds($0))" } ?? "from here on")
             case .databaseStalls(let time): "the database stalls for \(seconds(time))"
             case .databaseFlaky(let time): "database connections break for \(seconds(time))"
             case .weather(let provider, let name, _, let time): "\(provider) is \(name) for \(seconds(time))"

@@ -71,6 +71,18 @@ enum Nemesis {
         return faults
     }
 
+    /// A broker whose `max_packet_size` was made smaller, for a while or for good.
+    static func sizes(_ setting: Setting, _ random: inout SimRandom) -> [Fault] {
+        let milliseconds = setting.faultsEnd / SimClock.millisecond
+        return (0..<random.int(1...2)).map { _ in
+            let at = random.int(500...max(501, milliseconds - 20_000)) * SimClock.millisecond
+            // Below that a tenant's configuration finds no way.
+            let bytes = Int(random.pick([8_000, 12_000, 40_000])) + 3 * setting.parameterBytes
+            let time = random.chance(0.5) ? nil : duration(&random)
+            return Fault(at: at, kind: .smallMessages(bytes: bytes, time))
+        }
+    }
+
     /// What a rule is there for, and what chance brings together too rarely.
     static func focused(_ setting: Setting, on mutant: Mutant, seed: UInt64) -> [Fault] {
         var random = SimRandom(seed: seed, stream: 3)

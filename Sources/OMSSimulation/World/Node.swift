@@ -87,6 +87,7 @@ final class Node {
         case answer(call: Int, latency: Int, ProviderAnswer)
         case recorded(ticket: Int, failure: String?)
         case unrecorded([LedgerEntry])
+        case notSent(NotSent)
         case wake
         // What a stop interrupted.
         case rest([Registry.Effect])

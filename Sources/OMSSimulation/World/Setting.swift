@@ -16,6 +16,9 @@ struct Setting {
     /// Milliseconds after which a doubled message may still come a second time.
     var latestDouble: Int64 = 5_000
     var brokerQueue = 1_000
+    /// What providers say of some of their jobs, in bytes; and the parameters of a service.
+    var bulk = 0
+    var parameterBytes = 0
     var faults: [Fault] = []
     /// From here on nothing new goes wrong.
     var faultsEnd: SimTime
@@ -26,7 +29,7 @@ struct Setting {
 
     init(
         seed: UInt64, minutes: Double, standby: Bool = false, restores: Bool = false, retention: Bool = false,
-        cron: Bool = false, database: Bool = false, focus: Mutant? = nil
+        cron: Bool = false, database: Bool = false, sizes: Bool = false, focus: Mutant? = nil
     ) {
         self.seed = seed
         var random = SimRandom(seed: seed, stream: 1)
@@ -52,6 +55,12 @@ struct Setting {
         faults += Nemesis.immortals(self, seed: seed, always: focus == .giveUpUntold)
         if restores { faults += Nemesis.restores(self, seed: seed) }
         if database { faults += Nemesis.database(self, seed: seed) }
+        if sizes {
+            var random = SimRandom(seed: seed, stream: 10)
+            bulk = Int(random.pick([2_000, 12_000, 60_000]))
+            parameterBytes = Int(random.pick([0, 0, 2_500]))
+            faults += Nemesis.sizes(self, &random)
+        }
         // A backup that is older than the retention is not promised anything (docs/operate/operations.md).
         if retention, !restores, !database { self.retention = Self.retention(seed) }
         if let focus { faults += Nemesis.focused(self, on: focus, seed: seed) }
@@ -148,6 +157,11 @@ struct Setting {
             case .object(var load)? = services["load"]
         {
             load["parameters"] = ["variant": .int(Int64(variant))]
+            if parameterBytes > 0 {
+                load["parameters"] = [
+                    "variant": .int(Int64(variant)), "text": .string(String(repeating: "p", count: parameterBytes)),
+                ]
+            }
             services["load"] = .object(load)
             top["services"] = .object(services)
             spec = .object(top)

@@ -55,6 +55,7 @@ extension World {
         case .disconnected: return .disconnected
         case .message(let message): return .received(message)
         case .stored(let ticket, let reply): return .stored(ticket: ticket, reply)
+        case .notSent(let refusal): return .notSent(refusal)
         case .wake: return .wake
         default: return nil
         }
@@ -65,6 +66,7 @@ extension World {
         case .connected: return .connected
         case .message(let message): return .received(message)
         case .subscribed(let tenant): return .subscribed(tenant)
+        case .notSent(let refusal): return .notSent(refusal)
         case .wake: return .wake
         default: return nil
         }
@@ -77,6 +79,7 @@ extension World {
         case .message(let message): return .received(message)
         case .answer(let call, let latency, let answer): return .answer(call: call, latency: latency, answer)
         case .unrecorded(let entries): return .unrecorded(entries)
+        case .notSent(let refusal): return .notSent(refusal)
         case .wake: return .wake
         default: return nil
         }

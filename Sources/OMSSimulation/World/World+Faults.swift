@@ -53,6 +53,9 @@ extension World {
         case .databaseRefuses(let time):
             databaseState.refusesUntil = max(databaseState.refusesUntil, now + time)
         case .factsRefused: database.refusesEnds = true
+        case .smallMessages(let bytes, let time):
+            broker.messageLimit = min(broker.messageLimit ?? .max, bytes)
+            if let time { scheduler.add(.faultEnds(index), at: now + time) }
         case .databaseStalls(let time):
             databaseState.stalledUntil = max(databaseState.stalledUntil, now + time)
         case .databaseFlaky(let time):
@@ -97,6 +100,7 @@ extension World {
             resume(nodes[node])
             start(nodes[node])
         case .broker: broker.isUp = true
+        case .smallMessages: broker.messageLimit = nil
         case .databaseFlaky: databaseState.flakiness = 0
         case .weather(let provider, _, _, _): providers[provider]?.weather = .calm
         case .storm: storm = now < setting.faultsEnd ? setting.background : Storm()

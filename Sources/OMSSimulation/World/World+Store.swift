@@ -89,6 +89,7 @@ extension World {
         for change in changes {
             trace.note(now, "row", nil) { change.summary }
             checker.stored(change, by: request, in: database, at: now)
+            if case .commit = request, case .job(let job, _) = change { checkWhole(job) }
         }
         return reply
     }

@@ -139,7 +139,26 @@ extension World {
     func publish(_ node: Node, _ message: Message) {
         checker.published(node, message, at: now)
         guard let connection = node.connection, passesMutants(message) else { return }
+        if let refusal = refusal(of: message) {
+            // The shells hand it back to the core as soon as they have carried out what it had decided.
+            if hearsOfRefusal(message) {
+                scheduler.add(.refused(node.index, incarnation: node.incarnation, refusal), at: now)
+            }
+            return
+        }
         scheduler.add(.toBroker(connection: connection, message), at: up(connection))
+    }
+
+    /// `Bus.publish`: measured as it is sent. Without a limit nothing here is too large.
+    private func refusal(of message: Message) -> NotSent? {
+        guard let limit = broker.messageLimit else { return nil }
+        let header = EnvelopeHeader(id: "0123456789", source: "simulation", time: SimClock.wall(now, offset: 0))
+        do {
+            let bytes = try EnvelopeCodec().encode(message, header).count
+            return bytes <= limit ? nil : NotSent(message, .tooLarge(bytes: bytes, limit: limit))
+        } catch {
+            return NotSent(message, .tooLarge(bytes: error.bytes ?? .max, limit: limit))
+        }
     }
 
     func arrivedAtBroker(_ connection: Int, _ message: Message?) {

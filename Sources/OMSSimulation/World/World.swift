@@ -70,6 +70,7 @@ final class World {
             var provider = SimProvider(
                 id: id, traits: traits,
                 random: SimRandom(seed: setting.seed, stream: 100 + UInt64(providers.count)))
+            provider.bulk = setting.bulk
             provider.isIdempotent = !options.mutants.contains(.providerRunsTwice)
             if options.mutants.contains(.providerForgetsStops) { provider.hasTombstones = false }
             providers[id] = provider
@@ -116,6 +117,9 @@ final class World {
         case .brokerDrops(let connection, let onlyIfSilent): brokerDrops(connection, onlyIfSilent)
         case .clientNotices(let connection): clientNotices(connection)
         case .wake(let node, let incarnation, let at): wake(nodes[node], incarnation, at)
+        case .refused(let node, let incarnation, let refusal):
+            guard nodes[node].incarnation == incarnation else { return }
+            feed(nodes[node], .notSent(refusal))
         case .start(let node): start(nodes[node])
         case .resume(let node): resume(nodes[node])
         case .call(let node, let incarnation, let call): arrivedAtProvider(node, incarnation, call)
