@@ -55,7 +55,8 @@ extension World {
             response.id == first.id
         else { return }
         trace.note(now, "operator", nil) { "answer \(response.status) \(response.error?.detail ?? "")" }
-        guard response.status != 503 else { return }
+        // Not available, or too many at once: given again in a moment, as the answer says.
+        guard response.status != 503, response.status != 429 else { return }
         // Declared again while it is being off-boarded: not yet.
         if response.status == 409, first.method == "apply" { return }
         operatorDesk.open.removeFirst()
