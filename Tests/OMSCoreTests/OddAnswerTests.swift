@@ -103,12 +103,14 @@ struct OddAnswerTests {
     // MARK: - Jobs
 
     @Test(arguments: [
-        (#""boom""#, "boom", "about:blank"), (#"{"title":"x"}"#, nil, "about:blank"),
+        (#""boom""#, "boom", "about:blank"), (#"{"title":"x"}"#, "x", "about:blank"),
         (#"{"type":"urn:t","message":"m"}"#, "m", "urn:t"), ("17", "17", "about:blank"),
         (#"["a","b"]"#, #"["a","b"]"#, "about:blank"), (#"{"code":5}"#, "5", "about:blank"),
         (#"{"foo":{"bar":1}}"#, #"{"foo":{"bar":1}}"#, "about:blank"),
         (#"{"detail":"cut \ud83d"}"#, "cut \u{FFFD}", "about:blank"),
         (#"{"type":"urn:oms:problem:stale-epoch","detail":"d"}"#, "d", "urn:oms:problem:sp-fenced"),
+        (#"{"errors":[{"pointer":"/a","detail":"bad"},"odd"]}"#, "/a: bad; odd", "about:blank"),
+        (#"{"title":"x","detail":" "}"#, "x", "about:blank"),
     ])
     func `an error in any shape ends the job with what can be read`(error: String, detail: String?, type: String) throws
     {
@@ -116,6 +118,12 @@ struct OddAnswerTests {
         #expect(job.state == .failed)
         #expect(job.error?.detail == detail)
         #expect(job.error?.type == type)
+    }
+
+    @Test(arguments: [#""""#, #"" \n""#, "null"])
+    func `an empty error is none, so that the job says that there was no reason`(error: String) throws {
+        let job = try job(members(#","error":\#(error)"#).replacing("running", with: "failed"))
+        #expect(job.state == .failed && job.error == nil)
     }
 
     @Test(arguments: [

@@ -184,14 +184,14 @@ struct OddRow {
         guard case .object(let members) = value else {
             switch value {
             case .null: return nil
-            case .string(let text): return cut(Problem(type: noType, detail: text))
+            case .string(let text): return isBlank(text) ? nil : cut(Problem(type: noType, detail: text))
             default: return cut(Problem(type: noType, detail: shown(value)))
             }
         }
         func text(_ names: String...) -> String? {
             for name in names {
                 switch members[name] {
-                case .string(let text)? where !text.isEmpty: return text
+                case .string(let text)? where !isBlank(text): return text
                 case .int?, .double?, .number?, .bool?: return members[name]?.text()
                 default: continue
                 }
@@ -204,11 +204,18 @@ struct OddRow {
             instance: text("instance"), retryable: members["retryable"]?.boolValue,
             errors: members["errors"].flatMap(fieldErrors))
         if let status = members["status"]?.intValue, (100...599).contains(status) { problem.status = Int(status) }
-        if problem.detail == nil, problem.title == nil, problem.errors == nil, problem.type == noType, !members.isEmpty
-        {
-            problem.detail = shown(value)
+        // Whoever lists jobs and runs shows the detail. RFC 9457 wants none of its members, so it comes from what there is.
+        if problem.detail == nil {
+            problem.detail = problem.title ?? problem.errors.map(inWords)
+            if problem.detail == nil, problem.type == noType, !members.isEmpty { problem.detail = shown(value) }
         }
         return cut(problem)
+    }
+
+    private static func isBlank(_ text: String) -> Bool { text.allSatisfy(\.isWhitespace) }
+
+    private static func inWords(_ errors: [FieldError]) -> String {
+        errors.prefix(3).map { $0.pointer.isEmpty ? $0.detail : "\($0.pointer): \($0.detail)" }.joined(separator: "; ")
     }
 
     private static func cut(_ problem: Problem) -> Problem {
