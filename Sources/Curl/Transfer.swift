@@ -205,8 +205,23 @@ final class Transfer {
                         total: Int64(oms_curl_get_offset(easy, CURLINFO_TOTAL_TIME_T)))))
         }
         let kind = kind(of: code)
-        let message = kind == .policy ? "address not allowed" : String(cString: curl_easy_strerror(code))
-        return .failed(.init(phase: phase, kind: kind, message: message, curlCode: Int(code.rawValue)))
+        return .failed(.init(phase: phase, kind: kind, message: inWords(code, kind), curlCode: Int(code.rawValue)))
+    }
+
+    /// libcurl's words, where they say more to the operator of a provider than ours.
+    private func inWords(_ code: CURLcode, _ kind: HTTPFailure.Kind) -> String {
+        switch kind {
+        case .policy: "address not allowed"
+        case .tooLarge where headerBytes > request.maxHeaderBytes:
+            "the answer's header is larger than \(request.maxHeaderBytes) bytes"
+        case .tooLarge: "the answer is larger than \(request.maxBodyBytes) bytes"
+        case .timeout:
+            (phase == .notSent ? "no connection" : "no complete answer")
+                + " after \(oms_curl_get_offset(easy, CURLINFO_TOTAL_TIME_T) / 1_000) ms"
+        case .malformed where phase == .maybeSent:
+            "the answer is no HTTP/1.1: \(String(cString: curl_easy_strerror(code)))"
+        default: String(cString: curl_easy_strerror(code))
+        }
     }
 
     /// Seconds or a date (RFC 9110, section 10.2.3): libcurl reads both, whoever asks for the header gets seconds.

@@ -126,8 +126,18 @@ import Testing
         request.maxHeaderBytes = 5_000
         let body = try failure(await pool.send(request))
         #expect(body.kind == .tooLarge && body.phase == .maybeSent)
+        #expect(body.message == "the answer is larger than 10000 bytes")
         request.headers = [("x", "header")]
-        #expect(try failure(await pool.send(request)).kind == .tooLarge)
+        let header = try failure(await pool.send(request))
+        #expect(header.kind == .tooLarge && header.message == "the answer's header is larger than 5000 bytes")
+        pool.shutdown()
+    }
+
+    @Test func whatIsNoHTTPIsNamed() async throws {
+        let server = RawServer { _, _ in (["\0\u{1B}[31mgarbage\r\n\r\n"], true) }
+        let pool = pool()
+        let answer = try failure(await pool.send(HTTPRequest(url: server.url)))
+        #expect(answer.kind == .malformed && answer.message.hasPrefix("the answer is no HTTP/1.1: "))
         pool.shutdown()
     }
 
@@ -150,6 +160,7 @@ import Testing
         let start = MonotonicClock.milliseconds
         let timeout = try failure(await pool.send(request))
         #expect(timeout.kind == .timeout && timeout.phase == .maybeSent)
+        #expect(timeout.message.wholeMatch(of: /no complete answer after [0-9]+ ms/) != nil, "\(timeout.message)")
         #expect((140..<1_000).contains(MonotonicClock.milliseconds - start))
         request.url = "http://127.0.0.1:\(TestPorts.free())/"
         let refused = try failure(await pool.send(request))
