@@ -20,12 +20,12 @@ final class Console: Sendable {
         }
     }
 
-    /// Shown on terminals only, at most five times a second.
-    func show(block: [TerminalText]) {
+    /// Shown on terminals only, at most five times a second; made only then, for it grows with the tenants.
+    func show(block: () -> [TerminalText]) {
         guard isTerminal else { return }
         state.withLock { state in
-            state.block = block
             guard MonotonicClock.milliseconds - state.lastDraw >= 200 else { return }
+            state.block = block()
             Terminal.print(unended: Self.erase(&state))
             draw(&state)
         }

@@ -46,11 +46,11 @@ struct DevSession: Sendable {
         let state = Locked((board: Board(), collector: initial))
         let isDone = try await Deadline.run(once ?? .seconds(365 * 86_400)) { () -> Bool in
             for await event in bus.events {
-                let (lines, block) = state.withLock { state in
-                    (Self.take(event, &state.board, &state.collector), state.board.block())
-                }
+                // What has come already would be shown first, and that may be more than can be shown.
+                if Task.isCancelled { return false }
+                let lines = state.withLock { Self.take(event, &$0.board, &$0.collector) }
                 for line in lines { console.line(line) }
-                console.show(block: block)
+                console.show { state.withLock { $0.board.block() } }
                 guard let collector = state.withLock({ $0.collector }) else { continue }
                 if let failure = collector.failure { throw DevError(Self.sentence(failure).text) }
                 if collector.isComplete { return true }
