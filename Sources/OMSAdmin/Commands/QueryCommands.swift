@@ -120,7 +120,16 @@ struct WhyCommand: AsyncParsableCommand {
             params["tenant"] = .string(parts[0])
         }
         let filter = params
-        let found = try await OperatorClient.with(connection.endpoint()) { try await rows($0, "why", filter) }
+        let found = try await OperatorClient.with(connection.endpoint()) { client in
+            let found = try await rows(client, "why", filter)
+            guard found.isEmpty, let tenant = filter["tenant"] else { return found }
+            // A misspelt name must not look like a tenant that is well.
+            let known = try await rows(client, "tenants", ["tenant": tenant, "limit": 1])
+            guard !known.isEmpty || !Notices.isEmpty else {
+                throw DevError("no tenant '\(tenant.stringValue ?? "")' is known; see 'oms get tenants'")
+            }
+            return found
+        }
         if output == .json { return Terminal.print(json: .array(found)) }
         // With a notice something does wait, and the notice says what.
         if !found.isEmpty {
