@@ -1,5 +1,6 @@
 import Foundation
 import OMSCore
+import OMSDev
 import OMSModel
 import Testing
 
@@ -30,6 +31,12 @@ struct YAMLInputTests {
     @Test("a byte order mark and CR LF are read")
     func windows() throws {
         #expect(try read("\u{FEFF}kind: Tenant\r\nname: Müller\r\n") == ["kind": "Tenant", "name": "Müller"])
+    }
+
+    @Test("an empty file can be read, and holds no document")
+    func empty() throws {
+        #expect(try YAMLFile(contentsOf: "/dev/null") { _ in nil }.documents.isEmpty)
+        #expect(throws: DevError.self) { try YAMLFile(contentsOf: "") { _ in nil } }
     }
 
     @Test("other encodings are named, with the line and the remedy")

@@ -19,8 +19,13 @@ package struct YAMLFile: Sendable {
 
     /// - Parameter variables: For `${NAME}` in texts; see `Variables`.
     package init(contentsOf path: String, variables: @escaping (String) -> String?) throws {
-        guard let file = FileHandle(forReadingAtPath: path), let data = try? file.read(upToCount: Self.maxBytes + 1)
-        else { throw DevError("cannot read \(path); is the name right?") }
+        guard let file = FileHandle(forReadingAtPath: path) else {
+            throw DevError("cannot read '\(path)'; is the name right?")
+        }
+        let data: Data
+        do {
+            data = try file.read(upToCount: Self.maxBytes + 1) ?? Data()  // nil: at its end
+        } catch { throw DevError("cannot read '\(path)': \(error.localizedDescription)") }
         try self.init(bytes: data, path: path, variables: variables)
     }
 
