@@ -48,6 +48,14 @@ struct RegistrySizeTests {
         #expect(bench.registry.scenarios["fat"] == nil)
     }
 
+    @Test("services alone can be too many, and no limit is below nothing")
+    func manyServices() throws {
+        let document = try #require(DocumentReader.read(Self.fat(1_000)).document)
+        let detail = DeclaredSizes.errors(of: [document], DeclaredSizes.Surroundings()).first?.detail ?? ""
+        #expect(detail.contains("1000 services in one message"), "\(detail)")
+        #expect(detail.contains("so many leave no room for what they hold") && !detail.contains("-"), "\(detail)")
+    }
+
     @Test(
         "without a registry the same is found: what passes the dry run passes the apply",
         arguments: [100, 150, 180, 240])

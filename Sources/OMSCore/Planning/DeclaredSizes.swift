@@ -150,7 +150,8 @@ package enum DeclaredSizes {
             .sorted { ($1.bytes, $0.id) < ($0.bytes, $1.id) }.prefix(3)
             .map { "\($0.id) \($0.bytes)" }.joined(separator: ", ")
         return
-            "its Work Manager is told \(config.services.count) services in one message, \(bytes) bytes, at most \(limit) "
+            "its Work Manager is told \(config.services.count) services in one message, \(bytes) bytes, "
+            + (limit > 0 ? "at most \(limit) " : "and so many leave no room for what they hold ")
             + (around.messageLimit < EnvelopeCodec.maxBytes
                 ? "(the broker takes \(around.messageLimit); see its max_packet_size) " : "")
             + "(the largest: \(largest)); \(remedy)"
