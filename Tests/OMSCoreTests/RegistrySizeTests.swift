@@ -229,11 +229,12 @@ struct RegistrySizeTests {
         let left6 = missing(uploads.take(part(0, of: 2, id: "mine"), isCommand: true, at: 80_000))
         #expect(left6 == 1)
         for number in 0..<40 {
-            _ = uploads.take(part(0, of: 2, id: "r\(number)", bytes: 500_000), isCommand: false, at: 80_001)
+            let part = part(0, of: 2, id: "r\(number)", bytes: 500_000)
+            _ = uploads.take(part, isCommand: false, at: 80_001 + Int64(number))  // the oldest goes first
         }
-        let left7 = missing(uploads.take(part(1, of: 2, id: "mine"), isCommand: true, at: 80_002))
+        let left7 = missing(uploads.take(part(1, of: 2, id: "mine"), isCommand: true, at: 80_100))
         #expect(left7 == 0)
-        let left8 = missing(uploads.take(part(1, of: 2, id: "r0", bytes: 1), isCommand: false, at: 80_002))
+        let left8 = missing(uploads.take(part(1, of: 2, id: "r0", bytes: 1), isCommand: false, at: 80_100))
         #expect(left8 == 1)
     }
 
