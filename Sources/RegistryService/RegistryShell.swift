@@ -92,8 +92,8 @@ package actor RegistryShell: ServiceShell {
             switch effect {
             case .publish(let message):
                 if case .event(let event) = message.payload {
-                    logger.notice(
-                        "event",
+                    logger.log(
+                        level: event.isTrouble ? .warning : .notice, "event",
                         metadata: [LoggingKeys.code: "\(event.kind)", LoggingKeys.detail: "\(event.text)"])
                 }
                 send(message)

@@ -70,6 +70,15 @@ struct EnvelopeTests {
         #expect(code("oms/event", good.replacing("\"k\"", with: "null")) == .malformed)
     }
 
+    @Test("events that somebody should look at are known, and those of a tenant by its reason")
+    func troubles() {
+        #expect(OperatorEvent(kind: "database.refuses", text: "t").isTrouble)
+        #expect(!OperatorEvent(kind: "wm.active", text: "t").isTrouble)
+        let reasons = OperatorEvent.troubles.filter { $0.hasPrefix("tenant.") && $0 != "tenant.unknown" }
+        #expect(!reasons.isEmpty)
+        for reason in reasons { #expect(ReasonCode(rawValue: String(reason.dropFirst(7))) != nil, "\(reason)") }
+    }
+
     @Test("a message over 256 KiB is refused by the sender")
     func tooLarge() {
         let event = OperatorEvent(kind: "x", text: String(repeating: "x", count: 300_000))

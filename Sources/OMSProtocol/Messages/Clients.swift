@@ -66,4 +66,16 @@ package struct OperatorEvent: Hashable, Codable, Sendable {
         self.tenant = tenant
         self.text = text
     }
+
+    /// Whether somebody should look at it: what the log says as a warning. Everything else is the course of things.
+    package var isTrouble: Bool { Self.troubles.contains(kind) }
+
+    package static let troubles: Set<String> = [
+        "database.behind", "database.lost", "database.refuses", "database.unavailable", "epoch.ahead",
+        "epoch.implausible", "fleet.lost", "gateway.lost", "history.not-pruned", "job.not-given-up", "job.sign-of-life",
+        "journal.set-aside", "operation.forced", "provider.fail", "provider.quarantined", "provider.refused",
+        "provider.unreachable", "provider.warn", "registry.in-doubt", "tenant.crash-loop", "tenant.fleet-lost",
+        "tenant.forced", "tenant.heartbeats-missed", "tenant.message-too-large", "tenant.no-fleet",
+        "tenant.no-scenario", "tenant.refused", "tenant.unknown", "tenant.waits-for-proof", "wm.crashed", "wm.differs",
+    ]
 }
