@@ -29,6 +29,8 @@ package actor GatewayShell: ServiceShell {
     /// By the filter of its orders.
     private var orders: [String: ProviderID] = [:]
     private var linesOfAhead = LogThrottle()
+    private var linesOfIllegal = LogThrottle()
+    private var linesOfUnknown = LogThrottle()
     /// Sees all that the core decides: what a broker is in service, a test's eyes are without one.
     private let observer: (@Sendable (Gateway.Effect) -> Void)?
 
@@ -188,19 +190,23 @@ package actor GatewayShell: ServiceShell {
         case .detached(let provider):
             logger.notice("provider detached", metadata: [LoggingKeys.provider: "\(provider)"])
         case .health(let provider, let status, let circuit, let problem):
-            let metadata: Logger.Metadata = [
+            var metadata: Logger.Metadata = [
                 LoggingKeys.provider: "\(provider)", LoggingKeys.status: "\(status.rawValue)",
-                LoggingKeys.state: "circuit \(circuit.rawValue)", LoggingKeys.reason: "\(problem?.detail ?? "")",
+                LoggingKeys.state: "circuit \(circuit.rawValue)",
             ]
+            if let problem { metadata[LoggingKeys.reason] = "\(problem.detail ?? problem.type)" }
             switch status {
             case .pass, .unknown: logger.notice("provider health changed", metadata: metadata)
             case .warn, .fail, .unreachable, .quarantined: logger.warning("provider health changed", metadata: metadata)
             }
         case .illegal(let provider, let job, let what):
+            // It may do so with each job and at every look.
+            guard let count = linesOfIllegal.admit(provider.text, at: MonotonicClock.milliseconds) else { return }
             logger.warning(
                 "provider broke the state rules; the old state stands",
                 metadata: [
                     LoggingKeys.provider: "\(provider)", LoggingKeys.job: "\(job)", LoggingKeys.detail: "\(what)",
+                    LoggingKeys.count: "\(count)",
                 ])
         case .refused(let tenant, let job, let epoch, let fence):
             logger.warning(
@@ -222,11 +228,12 @@ package actor GatewayShell: ServiceShell {
                 "provider quarantined: this gateway died while it read its answers; change the provider's document to release it",
                 metadata: [LoggingKeys.provider: "\(provider)", LoggingKeys.count: "\(deaths)"])
         case .unknown(let provider, let job, let problem):
+            guard let count = linesOfUnknown.admit(provider.text, at: MonotonicClock.milliseconds) else { return }
             logger.warning(
                 "outcome unknown, asking the provider",
                 metadata: [
                     LoggingKeys.provider: "\(provider)", LoggingKeys.job: "\(job)",
-                    LoggingKeys.reason: "\(problem.detail ?? problem.type)",
+                    LoggingKeys.reason: "\(problem.detail ?? problem.type)", LoggingKeys.count: "\(count)",
                 ])
         case .stuck(let provider, let tenant, let job):
             logger.warning(
