@@ -12,9 +12,12 @@ struct GatewayBench {
     var health: [Health] = []
     var records: [LedgerEntry] = []
     var acks: [GatewayAck] = []
+    var reports: [Gateway.Report] = []
     var now: Int64 = 0
     /// What regular questions are answered with.
     var status = GatewayBench.status()
+    /// Of the provider's clock, in seconds.
+    var clockAhead = 0
     /// As the registry announced them: a Work Manager does not begin before.
     var announced: [TenantID: Int] = [:]
 
@@ -56,7 +59,8 @@ struct GatewayBench {
                 if case .health(let report) = message.payload { health.append(report) }
                 if case .gatewayAck(let ack) = message.payload { acks.append(ack) }
             case .record(let entry): records.append(entry)
-            case .subscribe, .unsubscribe, .report, .superseded: break
+            case .report(let report): reports.append(report)
+            case .subscribe, .unsubscribe, .superseded: break
             }
         }
     }
@@ -127,7 +131,10 @@ struct GatewayBench {
     mutating func answerRegular() {
         for call in calls {
             switch call.kind {
-            case .status: answer(call, 200, .status(status))
+            case .status:
+                var report = status
+                report.time = at(now).wall.advanced(bySeconds: clockAhead)
+                answer(call, 200, .status(report))
             case .services: answer(call, 304, .empty)
             case .sweep:
                 answer(call, 200, .jobs(JobList(statistics: JobStatistics(asOf: at(now).wall, counts: [:]), jobs: [])))

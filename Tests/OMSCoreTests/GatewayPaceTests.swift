@@ -31,17 +31,21 @@ private struct Life {
 
     static func regular(_ call: ProviderCall, _ bench: GatewayBench) -> ProviderAnswer {
         switch call.kind {
-        case .status: ok(.status(GatewayBench.status()))
-        case .services: ok(.services(ServiceList(services: [])))
-        case .sweep: ok(.jobs(JobList(statistics: JobStatistics(asOf: at(bench.now).wall, counts: [:]), jobs: [])))
+        case .status:
+            var report = GatewayBench.status()
+            report.time = at(bench.now).wall
+            return ok(.status(report))
+        case .services: return ok(.services(ServiceList(services: [])))
+        case .sweep:
+            return ok(.jobs(JobList(statistics: JobStatistics(asOf: at(bench.now).wall, counts: [:]), jobs: [])))
         case .batch(let ids):
-            ok(
+            return ok(
                 .jobs(
                     JobList(
                         statistics: JobStatistics(asOf: at(bench.now).wall, counts: [:]),
                         jobs: ids.map { bench.job($0, .running) })))
-        case .job(let id), .stop(let id, _): ok(.job(bench.job(id, .running)))
-        case .submit(let request): ok(.job(bench.job(request.id, .running)), 201)
+        case .job(let id), .stop(let id, _): return ok(.job(bench.job(id, .running)))
+        case .submit(let request): return ok(.job(bench.job(request.id, .running)), 201)
         }
     }
 
@@ -76,6 +80,56 @@ struct GatewayPaceTests {
             return Life.regular(call, bench)
         }
         #expect((life.asked["POST /jobs/"] ?? 0) <= 20, "many jobs are no way around it")
+    }
+
+    @Test("who waits for a provider that answers 429 hears of that, and the job that never went has it in its end")
+    func saysWhatItAnswers() {
+        var life = Life()
+        for number in 1...2 { life.bench.command(.submit, jobID(number), deadline: 30_000) }
+        life.pass(31_000) { bench, call in
+            if case .submit = call.kind { return Life.ok(.problem(Problem(type: "about:blank")), 429, retryAfter: 7) }
+            return Life.regular(call, bench)
+        }
+        let words = "it answers 429 to POST /jobs/, Retry-After 7"
+        #expect(life.bench.health.contains { $0.places?.text == words })
+        let end = life.bench.events.last { $0.job == id }
+        #expect(end?.state == .expired)
+        #expect(end?.error?.detail == "not accepted by its deadline; last: \(words)")
+    }
+
+    @Test("clocks that are far apart are named, in the health and in the end of a job that came too late")
+    func clocks() {
+        for seconds in [-1_200, 7_200] {
+            var bench = GatewayBench()
+            bench.clockAhead = seconds
+            bench.pass(10_000)
+            let health = bench.health.last
+            #expect(health?.status == .warn)
+            #expect(health?.error?.detail?.hasPrefix("its clock is ") == true, "\(String(describing: health?.error))")
+            let side = seconds > 0 ? " s ahead of its gateway's" : " s behind its gateway's"
+            #expect(health?.error?.detail?.contains(side) == true)
+            bench.command(.submit, id, deadline: 5_000)
+            bench.pass(1_000)
+            #expect(bench.events.last?.state == .expired)
+            #expect(bench.events.last?.error?.detail?.contains("its clock is ") == true)
+            bench.clockAhead = 0
+            bench.pass(10_000)
+            #expect(bench.health.last?.status == .pass)
+        }
+    }
+
+    @Test("a provider whose /status is silent, while its jobs are answered, is reported once, and why")
+    func noFlapping() {
+        var life = Life()
+        life.pass(600_000, step: 500) { bench, call in
+            if case .status = call.kind { return .failed(.maybeSent, .timeout, "no complete answer after 5000 ms") }
+            return Life.regular(call, bench)
+        }
+        let reports = life.bench.reports.compactMap { report -> (Health.Status, Problem?)? in
+            if case .health(_, let status, _, let problem) = report { (status, problem) } else { nil }
+        }
+        #expect(reports.count < 10, "\(reports.count)")
+        #expect(reports.allSatisfy { $0.0 == .pass || $0.1?.detail != nil })
     }
 
     @Test("the same for questions: sweep, batch, reads and stops", arguments: [0, -1, 1])

@@ -96,6 +96,8 @@ extension Gateway {
         let names = holders.map { "job \($0.id) of tenant \($0.tenant) (\($0.state.rawValue))" }
         var text = "\(door.taken) of \(door.limit) places are taken"
         if !names.isEmpty { text += ", the oldest by \(names.joined(separator: ", "))" }
+        // There are places, and it takes nothing: what it says to that is the reason.
+        if door.taken < door.limit, let trouble = door.trouble?.detail { text = trouble }
         return Health.Places(
             limit: door.limit, taken: door.taken, waiting: door.waitingCount, stuck: door.stuck.count, text: text)
     }

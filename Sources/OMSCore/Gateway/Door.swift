@@ -41,6 +41,7 @@ struct Door: Sendable {
 
     /// How far the provider's clock is ahead of ours, in milliseconds, by its last status.
     private var clockAhead: Int64 = 0
+    private(set) var clockFault: Problem?
 
     /// Calls with a lower number were made before the provider was detached and came back.
     let firstCall: Int
@@ -231,11 +232,21 @@ struct Door: Sendable {
         updated <= now.wall.advanced(byMilliseconds: clockAhead + Self.updateSlackMilliseconds)
     }
 
+    /// Of clocks that nobody has to look at; also as long as a provider may take to write a change down.
     private static let updateSlackMilliseconds: Int64 = 60_000
     private static let maxClockAhead: Int64 = 86_400_000
 
     mutating func note(clock time: Timestamp, at now: Moment) {
-        clockAhead = min(max(time.milliseconds.minus(now.wall.milliseconds), 0), Self.maxClockAhead)
+        let ahead = time.milliseconds.minus(now.wall.milliseconds)
+        clockAhead = min(max(ahead, 0), Self.maxClockAhead)
+        guard time != OddRow.unsaid, ahead.magnitude > UInt64(Self.updateSlackMilliseconds) else {
+            clockFault = nil
+            return
+        }
+        let words = "\(ahead.magnitude / 1_000) s \(ahead > 0 ? "ahead of" : "behind")"
+        clockFault = Problem(
+            .providerMalformed,
+            "its clock is \(words) its gateway's: set whichever is wrong, for deadlines and times go by both")
     }
 
     mutating func scheduleSweep(at now: Moment) { nextSweep = now.monotonic + pollMilliseconds }
@@ -260,7 +271,7 @@ struct Door: Sendable {
 
     /// - Returns: whether health or circuit changed.
     mutating func take(_ sign: HealthSign, at now: Moment) -> Bool {
-        let before = (status, circuit, error)
+        let before = (status, circuit, reason)
         checked = now.wall
         switch sign {
         case .none: break
@@ -271,7 +282,9 @@ struct Door: Sendable {
             if now.monotonic >= troubleEnds { trouble = nil }
             if circuit != .closed { circuit = .closed }
             status = report.map { Health.Status($0.status) } ?? .pass
-            if warning != nil || trouble != nil || statusFault != nil, status == .pass { status = .warn }
+            if warning != nil || trouble != nil || statusFault != nil || clockFault != nil, status == .pass {
+                status = .warn
+            }
         case .warning(let problem):
             warning = problem
             warningEnds = now.monotonic + 12 * timing.probeMilliseconds
@@ -292,7 +305,7 @@ struct Door: Sendable {
             status = .fail
             if circuit == .closed { open(at: now) }
         }
-        return before.0 != status || before.1 != circuit || before.2?.slug != error?.slug
+        return before.0 != status || before.1 != circuit || before.2?.slug != reason?.slug
     }
 
     private mutating func open(at now: Moment) {
@@ -304,8 +317,11 @@ struct Door: Sendable {
         Health(
             status: !stuck.isEmpty && status == .pass ? .warn : status, checked: checked ?? now.wall,
             latencyMilliseconds: latency, circuit: circuit, gateway: gateway, boot: boot, report: report,
-            error: error ?? statusFault ?? trouble ?? warning ?? stuckProblem)
+            error: reason)
     }
+
+    /// Why it is not simply well, in the words of the most pressing fault.
+    var reason: Problem? { error ?? statusFault ?? trouble ?? warning ?? clockFault ?? stuckProblem }
 }
 
 extension Health.Status {

@@ -60,7 +60,7 @@ extension Gateway {
         doors[call.provider] = door
         if wasOpen, door.circuit == .closed { rearm(call.provider, at: now) }
         if changed {
-            effects.append(.report(.health(call.provider, door.status, door.circuit, door.error)))
+            effects.append(.report(.health(call.provider, door.status, door.circuit, door.reason)))
         }
         if changed || call.kind == .status { announceHealth(call.provider, at: now) }
     }
@@ -101,7 +101,9 @@ extension Gateway {
         case .stopped(let problem): end(job, as: .stopped, problem, at: now)
         case .waits(let problem, let seconds):
             later(job, problem, seconds, at: now)
-        case .throttled(let problem, let seconds):
+        case .throttled(var problem, let seconds):
+            // Who waits, and whose deadline passes with it, is told at least that it was refused.
+            if problem.detail == nil { problem.detail = doors[job.provider]?.trouble?.detail }
             // As often as the provider refused, not this one job: each of many would begin with the shortest pause.
             let times = doors[job.provider]?.throttles ?? 0
             let until = max(

@@ -266,7 +266,8 @@ extension Gateway {
     /// The deadline came before the provider took it. What may have reached the provider is stopped there first.
     private mutating func passDeadline(_ job: GatewayJob, at now: Moment) {
         guard job.maybeSent else {
-            let waited = job.error?.detail.map { "; last: \($0)" } ?? ""
+            let last = job.error?.detail.map { "; last: \($0)" }
+            let waited = last ?? doors[job.provider]?.clockFault?.detail.map { "; provider: \($0)" } ?? ""
             return end(job, as: .expired, Problem(.deadline, "not accepted by its deadline\(waited)"), at: now)
         }
         var job = job
