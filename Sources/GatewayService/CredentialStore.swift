@@ -1,5 +1,6 @@
 import FoundationEssentials
 import OMSBus
+import OMSCore
 
 /// Resolves credential names to secrets: one file per name in a folder that only the gateway can read, or the gateway's
 /// environment (`alpha-token` is `OMS_CREDENTIAL_ALPHA_TOKEN`). Files are read at each use, so that a rotated secret
@@ -9,13 +10,9 @@ struct CredentialStore: Sendable {
 
     func secret(_ name: String) throws -> String {
         // A name is no path.
-        guard !name.isEmpty,
-            name.utf8.allSatisfy({ byte in
-                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
-                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-                    || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
-            })
-        else { throw OptionError("'\(name)' is no credential name; use a-z, 0-9, '-' and '_'") }
+        guard CredentialName.isGood(name) else {
+            throw OptionError("'\(name)' is no credential name: \(CredentialName.rule)")
+        }
         let variable = "OMS_CREDENTIAL_" + name.uppercased().replacing("-", with: "_")
         if let value = ProcessInfo.processInfo.environment[variable], !value.isEmpty { return value }
         guard let directory else {

@@ -87,6 +87,15 @@ struct DocumentInputTests {
         ])
     func addresses(text: String) { #expect(faults("Provider", ["base_url": .string(text)]) == []) }
 
+    @Test(
+        "a credential is named and no path; the secret stands elsewhere",
+        arguments: ["../../etc/passwd", "A", "", "a b"])
+    func credentials(text: String) {
+        let found = faults("Provider", ["base_url": "http://a", "credential": .string(text)])
+        #expect(found.count == 1 && found[0].hasPrefix("/spec/credential: "), "\(found)")
+        #expect(faults("Provider", ["base_url": "http://a", "credential": "alpha-token_2"]) == [])
+    }
+
     // MARK: Numbers
 
     @Test("every whole number of every document has bounds, which the error names and the schema shows")

@@ -82,6 +82,27 @@ struct GatewayPaceTests {
         #expect((life.asked["POST /jobs/"] ?? 0) <= 20, "many jobs are no way around it")
     }
 
+    @Test(
+        "with a list that cannot be used, each job is looked at by itself before its deadline, and not without a floor",
+        arguments: [
+            ProviderAnswer.failed(.maybeSent, .tooLarge, "over 16 MiB"), .failed(.maybeSent, .timeout, "no answer"),
+            Life.ok(.malformed("1,400 rows; at most 1,000")),
+        ])
+    func unusableList(answer: ProviderAnswer) {
+        var life = Life()
+        for number in 1...8 { life.bench.command(.submit, jobID(number), deadline: 25_000) }
+        life.pass(20_000) { bench, call in
+            switch call.kind {
+            case .sweep, .batch: answer
+            case .job(let id): Life.ok(.job(bench.job(id, bench.now > 5_000 ? .succeeded : .running)))
+            default: Life.regular(call, bench)
+            }
+        }
+        let ended = Set(life.bench.events.filter { $0.state == .succeeded }.map(\.job))
+        #expect(ended.count == 8, "the list hid \(8 - ended.count) ends")
+        #expect(life.asked["GET /jobs/{id}"] ?? 0 <= 8 * 10)
+    }
+
     @Test("who waits for a provider that answers 429 hears of that, and the job that never went has it in its end")
     func saysWhatItAnswers() {
         var life = Life()

@@ -120,6 +120,11 @@ package struct OperatorClient: Sendable {
         do {
             try await connection.send(Message(topic, .request(request)), id: request.id)
         } catch let error as MQTTError {
+            if case .tooLarge = error.code {
+                throw DevError(
+                    "the request is too large for the broker: \(error.message). A single document must fit into one message; "
+                        + "divide it, or raise the broker's max_packet_size")
+            }
             guard case .refused(let code) = error.code else { throw error }
             if code == 0x87 {
                 throw DevError(

@@ -38,9 +38,10 @@ package enum DocumentReader {
         guard var reader = FieldReader(value, at: "/spec", errors) else { return nil }
         let baseURL = reader.string("base_url", required: true)
         if let fault = baseURL.flatMap(BaseAddress.fault) { reader.fail("base_url", fault) }
+        let credential = reader.credential()
         let spec = ProviderSpec(
             baseURL: baseURL.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? "",
-            credential: reader.string("credential"),
+            credential: credential,
             pollSeconds: reader.int("poll_s", in: 1...3600),
             maxRunning: reader.int("max_running", in: 1...10_000),
             maxSubmitsPerSecond: reader.int("max_submits_per_s", in: 1...1_000),

@@ -94,6 +94,19 @@ struct FieldReader {
         return text
     }
 
+    /// The name of a secret of the gateway, which is the name of a file there, and no path.
+    mutating func credential() -> String? {
+        guard let text = string("credential") else { return nil }
+        guard CredentialName.isGood(text) else {
+            fail(
+                "credential",
+                "'\(text.prefix(64))' is no name of a credential: \(CredentialName.rule); the secret itself stands in the gateway's folder"
+            )
+            return nil
+        }
+        return text
+    }
+
     mutating func name<Kind>(_ key: String, required: Bool = false) -> Name<Kind>? {
         guard let text = string(key, required: required) else { return nil }
         return check(text, at: "\(pointer)/\(key)")

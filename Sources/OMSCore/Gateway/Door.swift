@@ -38,6 +38,8 @@ struct Door: Sendable {
     var batchInFlight = false
     var nextBatch: Int64 = 0
     var failedSweeps = 0
+    /// The provider answers, but its last list could not be used: only a look at each job shows how it is.
+    var isListUnusable = false
 
     /// How far the provider's clock is ahead of ours, in milliseconds, by its last status.
     private var clockAhead: Int64 = 0
@@ -208,7 +210,8 @@ struct Door: Sendable {
     /// An open job that neither the sweep nor an answer mentioned for so long is read by itself; sooner where the
     /// provider forgets sooner, so that results are claimed in time.
     var quietMilliseconds: Int64 {
-        min(timing.quietMilliseconds, max(1_000, Span.seconds(retentionSeconds) / 2))
+        let usual = min(timing.quietMilliseconds, max(1_000, Span.seconds(retentionSeconds) / 2))
+        return isListUnusable ? min(usual, max(2_000, 2 * pollMilliseconds)) : usual
     }
 
     /// How long ended jobs can be asked for. What is no number of seconds (0, less, or absent) says nothing, so that what

@@ -40,6 +40,11 @@ extension Gateway {
         // Jobs become quiet one by one; looking twice in the time is often enough.
         doors[provider]?.nextBatch = now.monotonic + max(250, door.quietMilliseconds / 2)
         guard !quiet.isEmpty else { return }
+        if door.isListUnusable {
+            // A batch is a list, too. The line bounds how many are asked for at once.
+            for job in quiet { plan(.read, for: job.id, at: now) }
+            return
+        }
         doors[provider]?.batchInFlight = true
         call(.batch(quiet.map(\.id).sorted()), door)
     }
@@ -101,6 +106,7 @@ extension Gateway {
             return sweepFailed(provider, answer, at: now)
         }
         doors[provider]?.failedSweeps = 0
+        doors[provider]?.isListUnusable = false
         for report in list.jobs {
             guard let job = jobs[report.id], job.provider == provider else {
                 _ = tookSign(report, from: provider, at: now)
@@ -186,6 +192,13 @@ extension Gateway {
             door.nextSweep = Self.postponed(door.nextSweep, by: retryAfter, at: now)
         }
         door.failedSweeps += 1
+        switch answer {
+        case .answered(_, nil, _, _), .failed(_, .tooLarge, _), .failed(_, .malformed, _), .failed(_, .timeout, _):
+            if !door.isListUnusable { door.nextBatch = min(door.nextBatch, now.monotonic + 1_000) }
+            door.isListUnusable = true
+        // It asks for patience, or cannot be reached: it is left alone.
+        case .answered, .failed: break
+        }
         doors[provider] = door
         guard door.failedSweeps == Self.sweepsUntilUnknown else { return }
         let problem: Problem
