@@ -225,7 +225,7 @@ package actor GatewayShell: ServiceShell {
                 ])
         case .quarantined(let provider, let deaths):
             logger.error(
-                "provider quarantined: this gateway died while it read its answers; change the provider's document to release it",
+                "provider quarantined: this gateway died while it read its answers; oms provider release, or a changed document, ends that",
                 metadata: [LoggingKeys.provider: "\(provider)", LoggingKeys.count: "\(deaths)"])
         case .unknown(let provider, let job, let problem):
             guard let count = linesOfUnknown.admit(provider.text, at: MonotonicClock.milliseconds) else { return }

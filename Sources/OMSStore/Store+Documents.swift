@@ -131,15 +131,41 @@ extension Store {
             guard let version = written.rows.first?.int("version") else {
                 return try unchanged(database, kind: kind, name: name)
             }
-            // 2. Keep every version, with who made it.
-            try database.query(
-                """
-                INSERT INTO oms.document_version (kind, name, version, spec, changed_by)
-                SELECT kind, name, version, spec, changed_by FROM oms.document WHERE kind = $1 AND name = $2
-                """, [.text(kind), .text(name)])
+            // 2. And its history.
+            try keepVersion(database, kind, name)
             return AppliedDocument(
                 kind: kind, name: name, change: version == 1 ? .created : .changed, version: Int(version))
         }
+    }
+
+    static func renew(
+        _ database: isolated PostgresConnection, _ provider: ProviderID, from version: Int, by client: NodeID
+    ) throws -> StoreReply {
+        try database.transaction { database in
+            let written = try database.query(
+                """
+                UPDATE oms.document SET version = version + 1, changed_at = now(), changed_by = $3
+                WHERE kind = 'Provider' AND name = $1 AND version = $2 RETURNING version
+                """, [.text(provider.text), .int(version), .text(client.text)])
+            guard let now = written.rows.first?.int("version") else {
+                return .failed(
+                    Problem(.conflict, "Provider/\(provider) was changed or removed meanwhile; look again", status: 409)
+                )
+            }
+            try keepVersion(database, "Provider", provider.text)
+            return .applied(
+                [AppliedDocument(kind: "Provider", name: provider.text, change: .changed, version: Int(now))], past: [:]
+            )
+        }
+    }
+
+    /// Keeps every version, with who made it.
+    private static func keepVersion(_ database: isolated PostgresConnection, _ kind: String, _ name: String) throws {
+        try database.query(
+            """
+            INSERT INTO oms.document_version (kind, name, version, spec, changed_by)
+            SELECT kind, name, version, spec, changed_by FROM oms.document WHERE kind = $1 AND name = $2
+            """, [.text(kind), .text(name)])
     }
 
     static func unchanged(

@@ -140,6 +140,8 @@ package actor Store {
         case .query(let query, _): return try reading { try Self.query($0, query) }
         case .apply(let documents, let expected, let client):
             return try inTerm { try Self.apply($0, documents, expecting: expected, by: client) }
+        case .renew(let provider, _, let version, let client):
+            return try inTerm { try Self.renew($0, provider, from: version, by: client) }
         case .savePlan(let tenant, let config, let explanation):
             try inTerm { try Self.savePlan($0, tenant, config, explanation) }
             return .saved

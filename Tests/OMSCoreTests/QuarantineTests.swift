@@ -127,6 +127,34 @@ struct QuarantineRegistryTests {
         #expect(events.contains { $0.kind == "provider.quarantined" && $0.text.contains("died twice") })
     }
 
+    @Test("an operator releases it: a new version of the same document, which gateways are told, and an event")
+    func released() {
+        var bench = RegistryBench.active()
+        #expect(bench.command("provider.release", ["provider": "nobody"])?.status == 404)
+        #expect(bench.command("provider.release", ["provider": 7])?.status == 400)
+        let refusal = bench.command("provider.release", ["provider": "alpha"])
+        #expect(refusal?.status == 409 && refusal?.error?.detail?.contains("is not quarantined") == true)
+        let before = bench.registry.providers["alpha"]
+        let health = Health(
+            status: .quarantined, checked: at(1).wall, circuit: .open, gateway: "g1", boot: 1,
+            error: Problem(.quarantined, SuspectProvider.text(deaths: 2)))
+        bench.feed(.received(Message(.providerHealth("alpha"), .health(health))))
+        bench.sent = []
+        #expect(bench.command("provider.release", ["provider": "alpha"])?.status == 200)
+        let after = bench.registry.providers["alpha"]
+        #expect(after?.spec == before?.spec && after?.version == (before?.version ?? 0) + 1)
+        let attached = bench.sent.compactMap {
+            if case .gatewayControl(let control) = $0.payload, control.command == .attach {
+                control.version
+            } else {
+                nil
+            }
+        }
+        #expect(attached.contains { $0 == after?.version })
+        let events = bench.sent.compactMap { if case .event(let event) = $0.payload { event } else { nil } }
+        #expect(events.contains { $0.kind == "provider.released" && $0.text.contains("released by") })
+    }
+
     @Test("a catalogue that differs only in words for people makes no new plan")
     func words() {
         var bench = RegistryBench.active()

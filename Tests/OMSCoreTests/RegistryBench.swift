@@ -144,6 +144,10 @@ struct RegistryBench {
                         AppliedDocument(kind: "Tenant", name: id.text, change: .created, version: 1)
                     }
                 }, past: past)
+        case .renew(let provider, _, let version, _):
+            return .applied(
+                [AppliedDocument(kind: "Provider", name: provider.text, change: .changed, version: version + 1)],
+                past: [:])
         case .savePlan: return .saved
         case .openEpoch(let tenant, let expected, _, _, _, _):
             if failingEpochs > 0 {

@@ -17,7 +17,8 @@ package struct OMSCommand: AsyncParsableCommand {
             ResultCommand.self, NextCommand.self, RunCommand.self, PlanCommand.self, RollbackCommand.self,
             ExplainCommand.self, RolloutCommand.self, ReplaceCommand.self, SuspendCommand.self, ResumeCommand.self,
             OffboardCommand.self,
-            OperationCommand.self, JobVerbCommand.self, FleetDrainCommand.self, ProviderCommand.self,
+            OperationCommand.self, JobVerbCommand.self, FleetDrainCommand.self, ReleaseCommand.self,
+            ProviderCommand.self,
             QuarantineCommand.self,
             ContractCommand.self,
         ])

@@ -45,6 +45,7 @@ extension Registry {
         case "verification": saveVerification(request)
         case "run": trigger(request, at: now)
         case "job.give-up": giveUp(request, at: now)
+        case "provider.release": release(request)
         case _ where Self.rolloutMethods.contains(request.method): rollOut(request, at: now)
         case _ where Self.operatorMethods.contains(request.method): operate(request, at: now)
         case _ where Self.quarantineMethods.contains(request.method): settleQuarantined(request)
@@ -54,7 +55,8 @@ extension Registry {
 
     static let quarantineMethods = ["quarantine.retry", "quarantine.discard"]
     private static let commands = Set(
-        ["apply", "run", "verification", "job.give-up"] + rolloutMethods + operatorMethods + quarantineMethods)
+        ["apply", "run", "verification", "job.give-up", "provider.release"] + rolloutMethods + operatorMethods
+            + quarantineMethods)
 
     /// What only reads.
     private mutating func question(_ request: ClientRequest, _ asker: Asker, at now: Moment) {

@@ -46,6 +46,25 @@ extension Registry {
         return deaths > 0 ? min(deaths, SuspectProvider.maxDeaths) : nil
     }
 
+    /// `oms provider release`: the operator's word that the cause is gone, without a change to the document. Deaths are held
+    /// against one version of it, in ledgers and presences, so a new version ends them everywhere.
+    mutating func release(_ request: ClientRequest) {
+        guard let name = request.params["provider"]?.stringValue, let provider = ProviderID(name) else {
+            return respond(request, Problem(.badRequest, "field provider must be a provider's name", status: 400))
+        }
+        guard let track = providers[provider] else {
+            return respond(
+                request, Problem(.notFound, "there is no provider \(provider); see oms get providers", status: 404))
+        }
+        guard track.health?.status == .quarantined else {
+            let status = track.health?.status.rawValue ?? "unknown"
+            return respond(
+                request,
+                Problem(.conflict, "provider \(provider) is not quarantined, its status is \(status)", status: 409))
+        }
+        waiting[store(.renew(provider, track.spec, from: track.version, by: request.client))] = request
+    }
+
     mutating func assigned(_ provider: ProviderID, _ gateway: NodeID, isSaved: Bool, at now: Moment) {
         guard let track = providers[provider], track.movingTo == gateway else { return }
         providers[provider]?.movingTo = nil

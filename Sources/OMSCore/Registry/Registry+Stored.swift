@@ -24,6 +24,10 @@ extension Registry {
         case (.apply(let documents, _, _), .applied(let applied, let past)):
             take(documents, applied, past, at: now)
             if let client { respond(client, 200, applied) }
+        case (.renew(let provider, let spec, _, let by), .applied(let applied, _)):
+            take([.provider(provider, spec)], applied, [:], at: now)
+            announce("provider.released", nil, "provider \(provider) is called again: released by \(by)")
+            if let client { respond(client, 200, applied) }
         case (.savePlan(let tenant, let config, let explanation), .saved):
             planSaved(tenant, config, explanation, at: now)
         case (.savePlan(let tenant, _, _), _):
@@ -97,7 +101,7 @@ extension Registry {
         case (.prune, .pruned(let pruned)): self.pruned(pruned, at: now)
         case (.prune, .failed(let problem)): pruningFailed(problem, at: now)
         case (.apply, .failed(let problem)), (.settleQuarantined, .failed(let problem)),
-            (.giveUp, .failed(let problem)):
+            (.giveUp, .failed(let problem)), (.renew, .failed(let problem)):
             if let client { respond(client, problem) }
         case (.settleQuarantined(let id, let verdict, let by), .settledQuarantined(let tenant, let fact)):
             quarantineSettled(id, verdict, by, tenant, fact)
@@ -108,7 +112,7 @@ extension Registry {
             if let client { respond(client, 200, []) }
         case (.saveVerification, .failed(let problem)): if let client { respond(client, problem) }
         case (.apply, _), (.query, _), (.saveVerification, _), (.beginOperation, _), (.drainFleet, _),
-            (.saveRollout, _), (.prune, _), (.settleQuarantined, _), (.giveUp, _):
+            (.saveRollout, _), (.prune, _), (.settleQuarantined, _), (.giveUp, _), (.renew, _):
             break
         }
     }

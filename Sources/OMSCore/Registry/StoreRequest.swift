@@ -8,6 +8,9 @@ package enum StoreRequest: Hashable, Sendable {
     /// - Parameter expecting: `Kind/name` -> the version that the change was made from (0: none); if another is there, nothing
     ///   is changed.
     case apply([Document], expecting: [String: Int], by: NodeID)
+    /// The document of a provider as it is, in a new version: an operator's word that what its gateways have held against
+    /// it counts no more.
+    case renew(ProviderID, ProviderSpec, from: Int, by: NodeID)
     /// A new configuration of a tenant, before anybody hears of it.
     case savePlan(TenantID, WorkManagerConfig, explanation: String)
     /// The epoch with the expected number, and what the last one left open. Repeated after a lost answer it finds the

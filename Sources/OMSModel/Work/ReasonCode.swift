@@ -58,7 +58,7 @@ package enum ReasonCode: String, CaseIterable, Sendable {
         case .superseded: "nothing: a newer tick stands for it"
         case .fail: "mend what the provider says of itself; it is asked every 5 s"
         case .quarantined:
-            "mend the provider, then change its document (its description, for example) and apply it: it is called again"
+            "mend the provider, then oms provider release NAME, or change its document and apply it: it is called again"
         case .unreachable: "the provider, its network, or its base_url; it is asked every 5 s"
         }
     }

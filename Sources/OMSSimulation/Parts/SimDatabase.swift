@@ -153,6 +153,14 @@ struct SimDatabase {
         case .observe(let observations):
             for observation in observations { observe(observation) }
             return .observed
+        case .renew(let provider, _, let version, _):
+            guard let known = providers[provider], known.1 == version else {
+                return .failed(Problem(.conflict, "it was changed meanwhile", status: 409))
+            }
+            providers[provider] = (known.0, version + 1)
+            return .applied(
+                [AppliedDocument(kind: "Provider", name: provider.text, change: .changed, version: version + 1)],
+                past: [:])
         case .saveVerification: return .saved
         case .giveUp(let job, let evidence, let client, let at): return giveUp(job, evidence, client, at)
         case .endGiveUp(let wish, let refused, let at):

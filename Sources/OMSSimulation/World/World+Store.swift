@@ -196,6 +196,7 @@ extension StoreRequest {
         case .giveUp(let job, _, _, _): "give up \(job)"
         case .endGiveUp(let wish, let refused, _): "given up \(wish.job) \(refused ?? "")"
         case .signOfLife(let sign, _): "sign of life of \(sign.job), \(sign.state.rawValue)"
+        case .renew(let provider, _, let version, _): "renew \(provider) \(version)"
         case .saveVerification, .query: "query"
         case .settleQuarantined(let id, _, _): "settle quarantine \(id)"
         }

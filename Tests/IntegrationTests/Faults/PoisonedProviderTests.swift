@@ -9,7 +9,7 @@ import Testing
 /// A provider whose answers end the gateway that reads them.
 @Suite("A provider that the gateway dies of", .serialized, .timeLimit(.minutes(3)))
 struct PoisonedProviderTests {
-    @Test("is quarantined after the second death, alone, with a reason; a changed document releases it")
+    @Test("is quarantined after the second death, alone, with a reason; a changed document or an operator releases it")
     func quarantined() async throws {
         let (honest, poison) = (try HostileProvider(), try HostileProvider())
         defer {
@@ -48,12 +48,23 @@ struct PoisonedProviderTests {
             let why = try await database.connection.query(
                 "SELECT text, unblock FROM report.why WHERE subject = 'provider/poison'")
             #expect(why.rows.first?[0]?.contains("the gateway died twice while reading its answer") == true)
-            #expect(why.rows.first?[1]?.contains("change its document") == true)
+            #expect(why.rows.first?[1]?.contains("oms provider release") == true)
             // The operator's word: it is called again, and kills again.
             try await apply("second")
             try await database.wait(until: "SELECT NOT \(isQuarantined)")
             try await database.wait(until: "SELECT \(isQuarantined)")
             #expect(deaths.withLock { $0 } == 4)
+            // The same word without a change.
+            let versions = "SELECT max(version) FROM oms.document WHERE name = 'poison'"
+            let version = try await database.number(versions)
+            let released = try await oms("provider", "release", "poison", environment: environment.operatorVariables)
+            #expect(released.status == 0 && released.output.contains("is called again"), "\(released.errors)")
+            #expect(try await database.number(versions) == version + 1)
+            try await database.wait(until: "SELECT NOT \(isQuarantined)")
+            try await database.wait(until: "SELECT \(isQuarantined)")
+            #expect(deaths.withLock { $0 } == 6)
+            let honest = try await oms("provider", "release", "honest", environment: environment.operatorVariables)
+            #expect(honest.status != 0 && honest.errors.contains("is not quarantined"), "\(honest.errors)")
             await database.close()
         }
     }
