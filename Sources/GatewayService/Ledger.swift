@@ -147,9 +147,9 @@ actor Ledger {
             return LedgerContents.Ended(
                 left: LeftJob(
                     job: job, tenant: tenant, provider: provider, epoch: Int(row.int(3)), run: run, service: service,
-                    attempt: row.text(8).flatMap { Int($0) } ?? 1, deadline: deadline,
+                    attempt: RunLabels.attempt(row.text(8)), deadline: deadline,
                     upstream: row.text(10).map { RunLabels.upstream($0) }),
-                state: state, age: max(0, now - row.int(5)))
+                state: state, age: age(row.int(5), at: now))
         }
         return rows.compactMap { $0 }
     }
@@ -164,9 +164,15 @@ actor Ledger {
             else { return nil }
             return LedgerContents.GivenUp(
                 job: GivenUpJob(job: job, tenant: tenant, provider: provider, by: by, evidence: evidence),
-                age: min(max(0, now.subtractingReportingOverflow(row.int(5)).partialValue), JobMemory.keepMilliseconds))
+                age: age(row.int(5), at: now))
         }
         return rows.compactMap { $0 }
+    }
+
+    /// A damaged row may hold any number.
+    private static func age(_ then: Int64, at now: Int64) -> Int64 {
+        let (age, isOver) = now.subtractingReportingOverflow(then)
+        return isOver ? 0 : min(max(0, age), JobMemory.keepMilliseconds)
     }
 
     private static func purge(_ database: SQLiteDatabase) throws {

@@ -23,6 +23,11 @@ package enum RunLabels {
         return labels
     }
 
+    /// In the range that readers of messages ask for: what names it later would be read by nobody.
+    package static func attempt(_ text: String?) -> Int {
+        Int(min(max(text.flatMap { Int64($0) } ?? 1, 1), NumberBounds.figure.upperBound))
+    }
+
     package static func upstream(_ text: some StringProtocol) -> [RunID] {
         text.split(separator: ",").compactMap { RunID($0) }
     }
@@ -37,7 +42,7 @@ extension LeftJob {
         else { return nil }
         self.init(
             job: request.id, tenant: tenant, provider: provider, epoch: epoch, run: run, service: service,
-            attempt: labels[RunLabels.attempt].flatMap { Int($0) } ?? 1, deadline: deadline,
+            attempt: RunLabels.attempt(labels[RunLabels.attempt]), deadline: deadline,
             upstream: labels[RunLabels.upstream].map { RunLabels.upstream($0) })
     }
 }

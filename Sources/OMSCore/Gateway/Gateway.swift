@@ -122,6 +122,7 @@ package struct Gateway: Sendable {
         self.release = release
         since = now.wall
         generator = SplitMix64(seed: seed)
+        let ledger = ledger.plausible
         fences = ledger.fences
         begun = ledger.begun
         suspects = Dictionary(ledger.suspects.map { ($0.provider, $0) }) { first, _ in first }

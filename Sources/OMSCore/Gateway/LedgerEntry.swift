@@ -92,4 +92,29 @@ package struct LedgerContents: Hashable, Sendable {
         self.ended = ended
         self.suspects = suspects
     }
+
+    /// Without what cannot be true: rows of a release that believed any epoch, or of a damaged file. What is said of such an
+    /// epoch could be read by nobody, and its tenant would wait for ever. A fence is made anew before a provider is attached.
+    var plausible: LedgerContents {
+        var contents = self
+        contents.fences = fences.filter { Self.isPlausible($0.value) }
+        contents.begun = begun.filter { Self.isPlausible($0.value) }
+        // These are not forgotten: they may be at work, and have to be found out.
+        for index in open.indices { contents.open[index].epoch = Self.within(open[index].epoch) }
+        for index in ended.indices {
+            contents.ended[index].left.epoch = Self.within(ended[index].left.epoch)
+            contents.ended[index].age = min(max(ended[index].age, 0), Self.longestAge)
+        }
+        contents.suspects = suspects.filter { NumberBounds.figure.contains(Int64($0.version)) && $0.deaths >= 0 }
+        for index in givenUp.indices { contents.givenUp[index].age = min(max(givenUp[index].age, 0), Self.longestAge) }
+        return contents
+    }
+
+    private static let longestAge = NumberBounds.milliseconds(Int(NumberBounds.seconds.upperBound))
+
+    private static func isPlausible(_ epoch: Int) -> Bool { NumberBounds.epoch.contains(Int64(epoch)) }
+
+    private static func within(_ epoch: Int) -> Int {
+        Int(min(max(Int64(epoch), NumberBounds.epoch.lowerBound), NumberBounds.epoch.upperBound))
+    }
 }
