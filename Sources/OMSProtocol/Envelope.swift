@@ -41,8 +41,8 @@ package struct EnvelopeCodec: Sendable {
     static let specversion = "1.0"
 
     /// What a message may cost to read. Each value takes two bytes at least, so any message that is small enough has few
-    /// enough of them. The depth leaves room for what messages put around what was legal at the border (32 levels).
-    package static let limits = JSONLimits(bytes: maxBytes, depth: 48, nodes: maxBytes / 2)
+    /// enough of them.
+    package static let limits = JSONLimits(bytes: maxBytes, depth: JSONLimits.busDepth, nodes: maxBytes / 2)
 
     package init() {}
 

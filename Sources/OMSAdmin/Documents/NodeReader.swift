@@ -14,7 +14,7 @@ struct NodeReader {
     let variables: (String) -> String?
     var budget: Budget
 
-    private static let maxDepth = 32
+    private static let maxDepth = JSONLimits.borderDepth
 
     mutating func read(_ node: YAMLNode) throws -> (JSONValue, SourceLines) { try read(node, node.line, depth: 0) }
 

@@ -38,7 +38,7 @@ package enum SchemaCheck {
         private var isTrying = false
 
         /// No endless recursion, no flood of complaints.
-        private static let maxDepth = 32
+        private static let maxDepth = JSONLimits.borderDepth
         private static let maxErrors = 20
         /// Of a list in a complaint, and of a text in it.
         private static let maxListed = 10

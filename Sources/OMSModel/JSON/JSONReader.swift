@@ -11,6 +11,12 @@ package struct JSONLimits: Hashable, Sendable {
         self.nodes = nodes
     }
 
+    /// What comes from outside (answers of providers, documents, schemas) may be nested so deeply.
+    package static let borderDepth = 32
+    /// Of messages between services: what was legal at the border, and what they put around it. Outputs of a job in what a
+    /// new Work Manager takes over are wrapped most.
+    package static let busDepth = borderDepth + 16
+
     /// What this program or its database has written.
     package static let own = JSONLimits(bytes: .max, depth: 512, nodes: .max)
 }
