@@ -23,7 +23,8 @@ struct FuzzFindingsTests {
                     GatewayControl(id: "1", command: .seal, seals: [Seal(tenant: "men", epoch: epoch, list: 1)]))))
     }
 
-    @Test("a ledger with epochs that no reader takes: the gateway still answers seals in numbers that the registry reads")
+    @Test(
+        "a ledger with epochs that no reader takes: the gateway still answers seals in numbers that the registry reads")
     func ledger() throws {
         var contents = LedgerContents(
             fences: ["men": .max, "women": -5], begun: ["men": .max],
@@ -56,5 +57,27 @@ struct FuzzFindingsTests {
                 open: [LedgerJob(tenant: "men", provider: "alpha", epoch: 1, request: Self.request)]))
         try seal(&stage, epoch: 2)
         try stage.wait(5_000)
+    }
+
+    @Test("ended jobs are kept in detail up to so many bytes; of the others a line is known")
+    func ended() {
+        var bench = GatewayBench()
+        bench.feed(GatewayBench.attach())
+        for number in 1...200 {
+            var job = GatewayJob(
+                id: jobID(number), tenant: "men", provider: "alpha", epoch: 1, request: Self.request, state: .succeeded,
+                at: at(0))
+            job.left = LeftJob(Self.request, tenant: "men", provider: "alpha", epoch: 1)
+            job.left?.job = job.id
+            job.isRecorded = true
+            job.outputs = ["rows": ["value": .string(String(repeating: "a", count: 200_000))]]
+            bench.gateway.store(job, at: at(bench.now))
+        }
+        bench.now += 1_000
+        bench.feed(.wake)
+        #expect(
+            bench.gateway.endedBytes <= Gateway.maxEndedBytes && bench.gateway.endedBytes > Gateway.maxEndedBytes / 2)
+        #expect(bench.gateway.jobs.count < 100 && bench.gateway.jobs[jobID(200)] != nil)
+        #expect(bench.gateway.memory[jobID(1)]?.state == .succeeded, "the oldest is a line")
     }
 }

@@ -298,7 +298,7 @@ extension Gateway {
             if doors[job.provider]?.ended(job.id) == true { announceHealth(job.provider, at: now) }
             if job.endedAt == nil {
                 job.endedAt = now.monotonic
-                ended.append(job.id)
+                keepEnded(job)
                 if job.isRecorded { effects.append(.record(.ended(job.id, job.state))) }
             }
         }

@@ -91,7 +91,9 @@ package struct Gateway: Sendable {
     /// Called before a provider's answer is handled and, with nil, after it.
     package var onHandling: (@Sendable (ProviderID, Int) -> Void)?
     /// Ended jobs in order of their end; kept so that a question after them is answered without the provider.
-    var ended: [JobID] = []
+    var ended: [EndedJob] = []
+    /// What all of them take, as it is written.
+    private(set) var endedBytes = 0
     /// What is left of them after that.
     var memory = JobMemory()
     var generator: SplitMix64
@@ -107,6 +109,8 @@ package struct Gateway: Sendable {
     var effects: [Effect] = []
 
     static let maxEnded = 20_000
+    /// A number alone bounds nothing: outputs may be as large as a message. In memory it is some times as much.
+    static let maxEndedBytes = 16 << 20
     static let keepEndedMilliseconds: Int64 = 3_600_000
     /// How long a stop is repeated beyond its grace before the job counts as unknown.
     static let stopPatienceMilliseconds: Int64 = 60_000
@@ -371,12 +375,30 @@ package struct Gateway: Sendable {
                 using: &generator)
     }
 
+    struct EndedJob: Sendable {
+        var id: JobID
+        var bytes: Int
+    }
+
+    /// Kept for a while in all its details, then in a line.
+    mutating func keepEnded(_ job: GatewayJob) {
+        let texts = (job.error.map { MessageSize.bytes($0) } ?? 0) + (job.message.map { MessageSize.bytes($0) } ?? 0)
+        let bytes =
+            Self.leastEndedBytes + texts + (job.outputs?.encodedBytes ?? 0)
+            + (job.request.map { MessageSize.bytes($0) } ?? 0)
+        ended.append(EndedJob(id: job.id, bytes: bytes))
+        endedBytes += bytes
+    }
+
+    private static let leastEndedBytes = 512
+
     private mutating func forgetEnded(at now: Moment) {
         var drop = 0
         while drop < ended.count {
-            let old = jobs[ended[drop]]?.endedAt.map { now.monotonic - $0 > Self.keepEndedMilliseconds } ?? true
-            guard old || ended.count - drop > Self.maxEnded else { break }
-            if let job = jobs.removeValue(forKey: ended[drop]) {
+            let old = jobs[ended[drop].id]?.endedAt.map { now.monotonic - $0 > Self.keepEndedMilliseconds } ?? true
+            guard old || ended.count - drop > Self.maxEnded || endedBytes > Self.maxEndedBytes else { break }
+            endedBytes -= ended[drop].bytes
+            if let job = jobs.removeValue(forKey: ended[drop].id) {
                 remember(job)
                 jobsOfTenant[job.tenant]?.remove(job.id)
                 if jobsOfTenant[job.tenant]?.isEmpty == true { jobsOfTenant[job.tenant] = nil }
