@@ -18,9 +18,7 @@ struct HostileSoakTests {
     private static let kinds: [HostileKinds.Kind] = {
         let all = HostileKinds.transport + HostileKinds.values
         guard let only = ProcessInfo.processInfo.environment["OMS_SOAK_ONLY"]?.split(separator: ",").map(String.init)
-        else {
-            return all.filter { !HostileKinds.notYet.contains($0.name) }
-        }
+        else { return all }
         return all.filter { only.contains($0.name) }
     }()
     private static let processes = ["oms-registry", "wm-fleet", "sp-gateway", "mosquitto"]
@@ -39,17 +37,23 @@ struct HostileSoakTests {
             for entry in hostile { entry.provider.stop() }
         }
         try await DevEnvironment.with(options) { environment in
-            try await environment.apply(Self.documents(honest: honest.url, hostile.map { ($0.kind, $0.provider.url) }))
             let database = try await Database.open(environment.postgresConfiguration())
+            let good = "FROM report.run WHERE tenant = 'good' AND state <> 'running'"
+            // The time before: what the honest provider's runs take when it is alone.
+            try await environment.apply(Self.documents(honest: honest.url, []))
+            try await database.wait(until: "SELECT count(*) >= 10 \(good) AND state = 'succeeded'")
+            let alone = try await database.percentiles(good)
+            let began = try await database.number("SELECT extract(epoch FROM clock_timestamp())::bigint")
+            try await environment.apply(Self.documents(honest: honest.url, hostile.map { ($0.kind, $0.provider.url) }))
             try await database.wait(
-                until: "SELECT count(*) >= 5 FROM report.run WHERE tenant = 'good' AND state = 'succeeded'")
+                until: "SELECT count(*) >= 5 \(good) AND state = 'succeeded' AND due > to_timestamp(\(began))")
 
             var pids: [String: Int32] = [:]
             for name in Self.processes { pids[name] = await environment.pid(of: name) }
             #expect(pids.count == Self.processes.count)
             var memory: [String: [Int]] = [:]
             var answers: [Int64] = []
-            try await Reader.with(environment) {
+            let reader = try await Reader.with(environment) {
                 let client = try await BusConnection.open(environment.bus(.admin), kinds: [], responses: true)
                 let end = MonotonicClock.milliseconds + Int64(Self.seconds) * 1000
                 while MonotonicClock.milliseconds < end {
@@ -64,11 +68,20 @@ struct HostileSoakTests {
             }
 
             // The honest provider's tenant sees nothing of it.
-            let good = "FROM report.run WHERE tenant = 'good' AND state <> 'running'"
             #expect(try await database.number("SELECT count(*) \(good) AND state <> 'succeeded'") == 0)
-            let slowest = try await database.number(
-                "SELECT (1000 * percentile_cont(0.99) WITHIN GROUP (ORDER BY run_s))::int \(good)")
-            #expect(slowest < 3_000, "99 % of the honest provider's runs: \(slowest) ms")
+            let among = try await database.percentiles(good + " AND due > to_timestamp(\(began))")
+            #expect(among.most < 3_000, "99 % of the honest provider's runs: \(among.most) ms")
+            for (kind, _) in hostile where HostileKinds.harmless.contains(kind.name) {
+                let runs = "FROM report.run WHERE tenant = 't-\(kind.name)' AND state"
+                #expect(try await database.number("SELECT count(*) \(runs) = 'succeeded'") >= Self.seconds / 4)
+                #expect(
+                    try await database.number("SELECT count(*) \(runs) NOT IN ('running', 'succeeded')") == 0,
+                    "\(kind.name) does nothing wrong but say an odd number")
+            }
+            // Whoever asks without pause is answered as well, if only that it is too much.
+            if let reader {
+                #expect(reader.questions > 0 && reader.rubbish > 0, "the reader came to nothing: \(reader)")
+            }
             // Its journal is not held up by anybody's: what was executed is recorded within seconds.
             let executed = honest.log.executions.count
             try await database.wait(
@@ -99,16 +112,25 @@ struct HostileSoakTests {
             #expect(median < 200, "an operator's question takes \(median) ms")
             let jobs = try await database.number("SELECT count(*) FROM report.job")
             print(
-                "hostile soak of \(Self.seconds) s with \(hostile.count) hostile providers: \(jobs) jobs; honest provider's runs "
-                    + "99 % within \(slowest) ms; operator's questions: median \(median) ms, "
-                    + "99 % \(sorted[sorted.count * 99 / 100]) ms, \(sorted.count) asked")
-            for (name, sizes) in memory.sorted(by: { $0.key < $1.key }) { judge(name, sizes) }
+                "hostile soak of \(Self.seconds) s with \(hostile.count) hostile providers: \(jobs) jobs; honest provider's runs: "
+                    + "median \(among.median) ms, 99 % within \(among.most) ms (alone \(alone.median) and \(alone.most)); "
+                    + "operator's questions: median \(median) ms, 99 % \(sorted[sorted.count * 99 / 100]) ms, "
+                    + "longest \(sorted.last ?? 0) ms, \(sorted.count) asked; "
+                    + "the reader: "
+                    + (reader.map { "\($0.questions) questions answered, \($0.rubbish) unreadable" } ?? "none"))
+            for (name, sizes) in memory.sorted(by: { $0.key < $1.key }) {
+                judge(name, sizes, kept: name == "sp-gateway" ? jobs / 3 * Self.keptKiB : 0)
+            }
             await database.close()
         }
     }
 
+    /// A gateway keeps an ended job in detail for an hour, or until all of them have `Gateway.maxEndedBytes`.
+    private static let keptKiB = 4
+
     /// Thirds: what grows for ever grows from the second to the last.
-    private func judge(_ name: String, _ sizes: [Int]) {
+    /// - Parameter kept: KiB by which it may grow from one third to the next, since it keeps what has ended for longer.
+    private func judge(_ name: String, _ sizes: [Int], kept: Int) {
         let third = max(1, sizes.count / 3)
         func mean(_ part: ArraySlice<Int>) -> Int { part.reduce(0, +) / max(1, part.count) }
         let (early, late) = (
@@ -117,7 +139,7 @@ struct HostileSoakTests {
         print(
             "  \(name): resident \(sizes.first ?? 0) KiB at first, \(early) KiB in the middle third, \(late) KiB in the last, "
                 + "\(sizes.max() ?? 0) at most")
-        if Self.seconds >= 300 { #expect(late < early + early / 10 + 4_096, "\(name) grows") }
+        if Self.seconds >= 300 { #expect(late < early + early / 10 + 4_096 + kept, "\(name) grows") }
     }
 
     /// Milliseconds until the answer to a question of an operator.
@@ -186,20 +208,53 @@ struct HostileSoakTests {
     }
 }
 
+extension Database {
+    /// Milliseconds of runs: half of them, and 99 %, are done within these.
+    fileprivate func percentiles(_ runs: String) async throws -> (median: Int, most: Int) {
+        func within(_ share: String) -> String {
+            "SELECT coalesce(1000 * percentile_cont(\(share)) WITHIN GROUP (ORDER BY run_s), 0)::int \(runs)"
+        }
+        return (try await number(within("0.5")), try await number(within("0.99")))
+    }
+}
+
 /// A user who may only read, at full tilt: questions without pause, session after session, and messages that nobody
 /// can read.
 private struct Reader {
-    static func with(_ environment: DevEnvironment, _ body: () async throws -> Void) async throws {
+    struct Tally: Sendable {
+        /// That were answered, and messages that were taken by the broker.
+        var questions = 0
+        var rubbish = 0
+    }
+
+    /// - Returns: what the reader got done; nil if there was none.
+    static func with(_ environment: DevEnvironment, _ body: () async throws -> Void) async throws -> Tally? {
         let endpoint = environment.bus(.monitor)
         let only = ProcessInfo.processInfo.environment["OMS_SOAK_ONLY"]?.split(separator: ",").map(String.init)
-        guard only?.contains("reader") ?? !HostileKinds.notYet.contains("reader") else { return try await body() }
-        let tasks = [
-            Task { await repeated { try await questions(endpoint) } },
-            Task { await repeated { try await questions(endpoint) } },
-            Task { await repeated { try await rubbish(endpoint) } },
-        ]
+        guard only?.contains("reader") ?? true else {
+            try await body()
+            return nil
+        }
+        let tally = Locked(Tally())
+        let tasks =
+            (0..<2).map { _ in
+                Task {
+                    await repeated {
+                        let answered = try await questions(endpoint)
+                        tally.withLock { $0.questions += answered }
+                    }
+                }
+            } + [
+                Task {
+                    await repeated {
+                        let sent = try await rubbish(endpoint)
+                        tally.withLock { $0.rubbish += sent }
+                    }
+                }
+            ]
         defer { for task in tasks { task.cancel() } }
         try await body()
+        return tally.withLock { $0 }
     }
 
     /// A failure is the aim: the next attempt follows, a moment later.
@@ -210,7 +265,8 @@ private struct Reader {
     }
 
     /// One session: fifty questions at once, all answers read.
-    private static func questions(_ endpoint: BusEndpoint) async throws {
+    private static func questions(_ endpoint: BusEndpoint) async throws -> Int {
+        let answered = Locked(0)
         let client = try await BusConnection.open(endpoint, kinds: [], responses: true)
         do {
             for number in 0..<50 {
@@ -219,22 +275,25 @@ private struct Reader {
                 try await client.send(Message(.query, .request(request)), id: "r\(number)")
             }
             _ = try await Deadline.within(.seconds(3)) {
-                var count = 0
                 for await case .message in client.events {
-                    count += 1
+                    let count = answered.withLock { count in
+                        count += 1
+                        return count
+                    }
                     if count >= 50 { break }
                 }
-                return count
+                return true
             }
         } catch {
             await client.close()
             throw error
         }
         await client.close()
+        return answered.withLock { $0 }
     }
 
     /// Messages to the one topic that a reader may write to: no JSON, JSON of many arrays, an envelope of nonsense.
-    private static func rubbish(_ endpoint: BusEndpoint) async throws {
+    private static func rubbish(_ endpoint: BusEndpoint) async throws -> Int {
         let loop = EventLoop(name: "rubbish")
         let client = MQTTClient(
             loop: loop,
@@ -245,11 +304,16 @@ private struct Reader {
         await client.start()
         defer { HelperThread.run(name: "rubbish-end") { loop.shutdown() } }
         try await client.waitUntilConnected(deadline: .seconds(3))
+        var sent = 0
         let nested = String(repeating: "[", count: 4_000) + String(repeating: "]", count: 4_000)
         for text in ["", "{", "\u{1B}]0;hello\u{07}\r\nlevel=error", nested, #"{"specversion":"1.0","data":1e999}"#] {
-            for _ in 0..<10 { try await client.publish(MQTTMessage(topic: "oms/query", payload: Array(text.utf8))) }
+            for _ in 0..<10 {
+                try await client.publish(MQTTMessage(topic: "oms/query", payload: Array(text.utf8)))
+                sent += 1
+            }
         }
         await client.disconnect()
+        return sent
     }
 }
 
