@@ -51,6 +51,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Instead: how long the registry plans for 10,000 tenants and 100 providers.")
     var planBench = false
 
+    @Option(help: "Instead: the most that one message may cost, found by blowing up the samples of this folder.")
+    var worst: String?
+
     @Flag(help: .hidden)
     var worker = false
     @Option(help: .hidden)
@@ -85,6 +88,7 @@ struct Simulate: ParsableCommand {
 
     func run() throws {
         if planBench { return print(PlanBench.run(tenants: 10_000, providers: 100)) }
+        if let worst { throw try ExitCode(WorstReport(folder: worst).run()) }
         if let replay { throw try ExitCode(show(replay)) }
         if worker, mutants { return workOnMutants() }
         if worker { return work() }

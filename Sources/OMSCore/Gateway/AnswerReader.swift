@@ -1,4 +1,4 @@
-import OMSModel
+package import OMSModel
 import OMSProtocol
 
 /// Reads a provider's answer. Providers are independent systems: nothing in a body is trusted before it has the form of
@@ -24,7 +24,7 @@ package struct AnswerReader: Sendable {
     }
 
     /// What a body may cost to read: a page of a thousand jobs has some 15,000 values.
-    static let limits = JSONLimits(bytes: 1 << 20, depth: 32, nodes: 100_000)
+    package static let limits = JSONLimits(bytes: 1 << 20, depth: JSONLimits.borderDepth, nodes: 100_000)
 
     private func content(_ kind: ProviderCall.Kind, _ body: [UInt8]) -> ProviderAnswer.Body {
         let (tree, leftOut): (JSONValue, Int)

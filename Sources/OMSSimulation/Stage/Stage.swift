@@ -24,7 +24,15 @@ package struct Stage: Sendable {
     package private(set) var messages = 0
     /// Whether what is said comes to the others by way of its bytes, or as it is, which takes half the time.
     package var readsBack = true
+    /// What the broker takes of a message; an ordinary one takes whatever OMS has.
+    package var messageLimit = EnvelopeCodec.maxBytes
+    /// Nanoseconds of the processor's time, if somebody wants to know what one event costs at most: here is no clock.
+    package var stopwatch: (@Sendable () -> Int64)?
+    package private(set) var longest: Int64 = 0
 
+    /// Topics on which something was too large to be sent, and must be said in a smaller way before the step is over.
+    private var owed: Set<Topic> = []
+    private var refusals = 0
     private var queue: [Input] = []
     private let codec = EnvelopeCodec()
 
@@ -37,6 +45,8 @@ package struct Stage: Sendable {
     /// One input may lead to so many events; more are a loop that feeds itself.
     private static let maxEvents = 20_000
     private static let maxWakes = 500
+    /// The shells go on with this many refusals in a row (`maxRefusals`); a step here is many rows, of three cores.
+    private static let maxRefusals = 64
 
     package static let gatewayID: NodeID = "g1"
     package static let fleetID: NodeID = "f1"
@@ -126,8 +136,12 @@ package struct Stage: Sendable {
 
     // MARK: - The way of an event
 
+    private enum Speaker { case registry, fleet, gateway }
+
     private mutating func step(_ inputs: [Input]) throws {
         queue = inputs
+        owed = []
+        refusals = 0
         var next = 0
         defer { queue = [] }
         while next < queue.count {
@@ -136,25 +150,25 @@ package struct Stage: Sendable {
             next += 1
             switch input {
             case .registry(let event):
-                for effect in registry.receive(event, at: moment) {
+                for effect in timed({ $0.registry.receive(event, at: $0.moment) }) {
                     switch effect {
-                    case .publish(let message): try publish(message)
+                    case .publish(let message): try publish(message, by: .registry)
                     case .store(let ticket, let request): try store(ticket, request)
                     case .superseded: break
                     }
                 }
             case .fleet(let event):
-                for effect in fleet.receive(event, at: moment) {
+                for effect in timed({ $0.fleet.receive(event, at: $0.moment) }) {
                     switch effect {
-                    case .publish(let message): try publish(message)
+                    case .publish(let message): try publish(message, by: .fleet)
                     case .subscribe(let tenant): queue.append(.fleet(.subscribed(tenant)))
                     case .unsubscribe, .superseded, .report: break
                     }
                 }
             case .gateway(let event):
-                for effect in gateway.receive(event, at: moment) {
+                for effect in timed({ $0.gateway.receive(event, at: $0.moment) }) {
                     switch effect {
-                    case .publish(let message): try publish(message)
+                    case .publish(let message): try publish(message, by: .gateway)
                     case .record(let entry): try record(entry)
                     case .call(let call): calls.append(call)
                     case .subscribe, .unsubscribe, .superseded, .report: break
@@ -162,16 +176,34 @@ package struct Stage: Sendable {
                 }
             }
         }
+        if let topic = owed.first {
+            throw StageFault("\(topic.name): what was too large was not followed by anything smaller")
+        }
     }
 
-    /// As it is on the bus: written, measured and read again.
-    private mutating func publish(_ message: Message) throws {
+    private mutating func timed<Effects>(_ body: (inout Stage) -> Effects) -> Effects {
+        guard let stopwatch else { return body(&self) }
+        let began = stopwatch()
+        defer { longest = max(longest, stopwatch() - began) }
+        return body(&self)
+    }
+
+    package mutating func resetStopwatch() { longest = 0 }
+
+    /// As it is on the bus: written, measured and read again. What is too large goes back to whoever wanted it sent, as in
+    /// the shells.
+    private mutating func publish(_ message: Message, by speaker: Speaker) throws {
         messages += 1
         let header = EnvelopeHeader(id: "1", source: "stage", time: moment.wall)
         let bytes: [UInt8]
-        do { bytes = try codec.encode(message, header) } catch {
-            throw StageFault("\(message.topic.name) cannot be sent: \(error)")
+        do throws(EnvelopeError) {
+            bytes = try codec.encode(message, header)
+        } catch {
+            guard let size = error.bytes else { throw StageFault("\(message.topic.name) cannot be sent: \(error)") }
+            return try refuse(message, bytes: size, by: speaker)
         }
+        guard bytes.count <= messageLimit else { return try refuse(message, bytes: bytes.count, by: speaker) }
+        owed.remove(message.topic)
         var heard = message
         if readsBack {
             do { heard = try codec.decode(topic: message.topic.name, bytes).0 } catch {
@@ -182,6 +214,21 @@ package struct Stage: Sendable {
         queue.append(.registry(.received(heard)))
         queue.append(.fleet(.received(heard)))
         queue.append(.gateway(.received(heard)))
+    }
+
+    private mutating func refuse(_ message: Message, bytes: Int, by speaker: Speaker) throws {
+        refusals += 1
+        guard refusals <= Self.maxRefusals else {
+            throw StageFault(
+                "\(message.topic.name) does not become small enough (\(bytes) bytes, at most \(messageLimit))")
+        }
+        if message.topic.kind.mustBeTold { owed.insert(message.topic) }
+        let refusal = NotSent(message, .tooLarge(bytes: bytes, limit: messageLimit))
+        switch speaker {
+        case .registry: queue.append(.registry(.notSent(refusal)))
+        case .fleet: queue.append(.fleet(.notSent(refusal)))
+        case .gateway: queue.append(.gateway(.notSent(refusal)))
+        }
     }
 
     private mutating func store(_ ticket: Int, _ request: StoreRequest) throws {
@@ -203,6 +250,17 @@ package struct Stage: Sendable {
             }
         }
         ledger.apply([entry])
+    }
+}
+
+extension TopicKind {
+    /// Somebody waits for it: a smaller message must follow one that was too large. Of the others an operator is told, or
+    /// they come again in smaller parts.
+    fileprivate var mustBeTold: Bool {
+        switch self {
+        case .response, .jobEvent, .wmJournal, .wmStatus, .wmAck: true
+        default: false
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import OMSCore
 import OMSModel
 import OMSProtocol
@@ -16,6 +17,7 @@ import OMSSimulation
 ///     fail KIND PHASE FAULT       no answer
 ///     say TOPIC                   a message with the body as its data; `raw TOPIC`: the body is the whole message
 ///     job VERB EPOCH              a command about the first open job
+///     limit BYTES                 the broker takes no larger messages from now on
 ///     wait MS, connect, disconnect
 ///
 /// In bodies: `$job`, `$now`, `$epoch`, and `$x9(..$)` for nine times what is between.
@@ -27,11 +29,14 @@ struct FuzzScript {
     private static let scenes: [StageScene: Stage] = {
         var scenes: [StageScene: Stage] = [:]
         for scene in StageScene.allCases {
-            do { scenes[scene] = try scene.made() } catch { preconditionFailure("scene \(scene): \(error)") }
+            do { scenes[scene] = try scene.made() } catch { FuzzTarget.end("scene \(scene): \(error)") }
         }
         return scenes
     }()
 
+    private static let readsAllBack = ProcessInfo.processInfo.environment["OMS_FUZZ_KNOWN"] != nil
+    /// No broker with less is of use (`HostileSizeTests`).
+    private static let leastLimit = 8_192
     /// Enough for a story, and few enough for many.
     private static let maxRecords = 12
 
@@ -42,8 +47,9 @@ struct FuzzScript {
             scene = named
         }
         guard var stage = scenes[scene] else { return }
-        // Every third input, so that two thirds of the time is not spent on reading what we have written ourselves.
-        stage.readsBack = bytes.count % 3 == 0
+        // Every third input, so that two thirds of the time is not spent on reading what we have written ourselves; of those
+        // that are known, each.
+        stage.readsBack = readsAllBack || bytes.count % 3 == 0
         var script = FuzzScript(stage: stage, contents: nil, costs: costs)
         defer { costs = script.costs }
         for record in records { try script.play(record) }
@@ -59,6 +65,7 @@ struct FuzzScript {
         case "say", "raw": try say(record)
         case "job": try command(record)
         case "wait": try stage.wait(min(max(Int64(record.word(0)) ?? 0, 0), 120_000))
+        case "limit": stage.messageLimit = min(max(Int(record.word(0)) ?? 0, Self.leastLimit), stage.messageLimit)
         case "connect": try stage.connect()
         case "disconnect": try stage.disconnect()
         case "restart":
@@ -75,8 +82,10 @@ struct FuzzScript {
         guard let call = try stage.awaitCall({ record.word(0) == "any" || $0.word == record.word(0) }) else { return }
         var (stage, costs) = (stage, costs)
         try costs.measure {
+            // libcurl reads three digits.
+            let status = min(max(Int(record.word(1)) ?? 200, 0), 999)
             let read = AnswerReader().read(
-                call.kind, status: Int(record.word(1)) ?? 200, headers: record.headers,
+                call.kind, status: status, headers: record.headers,
                 body: record.filled(stage, asked: call.kind.job))
             try stage.answer(call, read)
         }

@@ -42,6 +42,8 @@ enum JSONMutator {
     ]
 
     static func change(_ bytes: inout [UInt8], _ generator: inout SplitMix64) {
+        // The change before may have taken all there was.
+        guard !bytes.isEmpty else { return }
         let spans = values(in: bytes, from: Int.random(in: 0..<bytes.count, using: &generator))
         guard let span = spans.randomElement(using: &generator) else { return }
         switch Int.random(in: 0..<12, using: &generator) {

@@ -7,7 +7,7 @@ import Testing
 @testable import OMSProtocol
 
 /// Deep runs: OMS_PROPERTY_CASES for each kind (docs/internals/fuzzing.md).
-private let cases = ProcessInfo.processInfo.environment["OMS_PROPERTY_CASES"].flatMap { Int($0) } ?? 1
+private let cases = ProcessInfo.processInfo.environment["OMS_PROPERTY_CASES"].flatMap { Int($0) } ?? 2
 /// A trap says nothing of its cause: with OMS_PROPERTY_TRACE every case is said before it is tried.
 private let traces = ProcessInfo.processInfo.environment["OMS_PROPERTY_TRACE"] != nil
 private let seed = ProcessInfo.processInfo.environment["OMS_PROPERTY_SEED"].flatMap { UInt64($0) } ?? 1
