@@ -80,4 +80,13 @@ struct FuzzFindingsTests {
         #expect(bench.gateway.jobs.count < 100 && bench.gateway.jobs[jobID(200)] != nil)
         #expect(bench.gateway.memory[jobID(1)]?.state == .succeeded, "the oldest is a line")
     }
+
+    @Test("a question whose id is as long as a message is answered all the same")
+    func longID() throws {
+        var stage = try StageScene.active.made()
+        let request = ClientRequest(
+            id: String(repeating: "\u{1}", count: 43_000), client: "cli-1", method: "explain", params: ["tenant": "men"]
+        )
+        try stage.say(Message(.query, .request(request)))
+    }
 }

@@ -6,6 +6,14 @@ extension Registry {
     /// Methods that only read are answered by the store (`Store+Queries.swift` lists them).
     mutating func serve(_ request: ClientRequest, isCommand: Bool, at now: Moment) {
         if isStandby { return }  // the active one answers
+        guard request.id.utf8.count <= Self.maxRequestIDBytes else {
+            // It comes back in the answer, of which it would leave no room for anything else.
+            var nameless = request
+            nameless.id = MessageSize.cut(request.id, to: Self.maxRequestIDBytes)
+            return respond(
+                nameless,
+                Problem(.badRequest, "field id is longer than \(Self.maxRequestIDBytes) bytes", status: 400))
+        }
         guard isLoaded else {
             let reason = trouble.text.map { ": \($0)" } ?? ""
             return respond(
@@ -53,6 +61,7 @@ extension Registry {
         }
     }
 
+    private static let maxRequestIDBytes = 256
     static let quarantineMethods = ["quarantine.retry", "quarantine.discard"]
     private static let commands = Set(
         ["apply", "run", "verification", "job.give-up", "provider.release"] + rolloutMethods + operatorMethods
