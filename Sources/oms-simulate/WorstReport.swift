@@ -1,7 +1,7 @@
 import Foundation
 import OMSSimulation
 
-/// What one message or answer may cost at most (docs/fuzzing.md): every sample of the fuzzing corpus, blown up at every
+/// What one message or answer may cost at most (docs/internals/fuzzing.md): every sample of the fuzzing corpus, blown up at every
 /// place. In processor time, and the best of several tries, so that others on the machine do not count.
 struct WorstReport {
     let folder: String

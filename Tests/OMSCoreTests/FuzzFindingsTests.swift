@@ -5,7 +5,7 @@ import Testing
 
 @testable import OMSCore
 
-/// What `scripts/fuzz` found (docs/fuzzing.md), as small as it can be told.
+/// What `scripts/fuzz` found (docs/internals/fuzzing.md), as small as it can be told.
 @Suite("What fuzzing found")
 struct FuzzFindingsTests {
     private static let request = JobRequest(

@@ -3,7 +3,7 @@ import OMSModel
 import OMSProtocol
 
 /// What one message or answer costs at most, at a process that is at work. A sample is a play of the fuzzing corpus
-/// (docs/fuzzing.md), of which the first message or answer is taken.
+/// (docs/internals/fuzzing.md), of which the first message or answer is taken.
 package struct WorstCase: Sendable {
     package struct Cost: Sendable {
         /// Nanoseconds: reading it, and the longest that a core took for anything that followed.
