@@ -11,7 +11,10 @@ extension Gateway {
         var counted: [TenantID: Set<JobID>] = [:]
         for (id, job) in jobs { counted[job.tenant, default: []].insert(id) }
         if counted != jobsOfTenant.filter({ !$0.value.isEmpty }) { return "jobsOfTenant is not derived from jobs" }
-        if let id = ended.first(where: { jobs[$0]?.state.isTerminal == false }) { return "ended names open job \(id)" }
+        if let one = ended.first(where: { jobs[$0.id]?.state.isTerminal == false }) {
+            return "ended names open job \(one.id)"
+        }
+        if endedBytes != ended.reduce(0, { $0 + $1.bytes }) { return "endedBytes is not the sum of ended" }
         for (tenant, fence) in fences where fence < begun[tenant] ?? 0 {
             return "epoch \(begun[tenant] ?? 0) of \(tenant) has begun above its fence \(fence)"
         }

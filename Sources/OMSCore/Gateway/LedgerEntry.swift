@@ -99,6 +99,10 @@ package struct LedgerContents: Hashable, Sendable {
         var contents = self
         contents.fences = fences.filter { Self.isPlausible($0.value) }
         contents.begun = begun.filter { Self.isPlausible($0.value) }
+        // What has begun lies behind a fence.
+        for (tenant, epoch) in contents.begun where fences[tenant] != nil && contents.fences[tenant] == nil {
+            contents.fences[tenant] = epoch
+        }
         // These are not forgotten: they may be at work, and have to be found out.
         for index in open.indices { contents.open[index].epoch = Self.within(open[index].epoch) }
         for index in ended.indices {

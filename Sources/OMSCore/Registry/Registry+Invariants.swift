@@ -49,7 +49,8 @@ extension StoreRequest {
             tenant
         case .beginOperation(let operation), .saveOperation(let operation): operation.tenant
         case .closeEpoch(let closing): closing.tenant
-        case .load, .apply, .audit, .resume, .recover, .drainFleet, .assign, .saveRollout, .rolloutFigures, .prove,
+        case .load, .apply, .renew, .audit, .resume, .recover, .drainFleet, .assign, .saveRollout, .rolloutFigures,
+            .prove,
             .commit, .observe, .saveVerification, .giveUp, .endGiveUp, .signOfLife, .prune, .query, .settleQuarantined:
             nil
         }
