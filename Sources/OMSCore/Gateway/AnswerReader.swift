@@ -24,7 +24,7 @@ package struct AnswerReader: Sendable {
     }
 
     /// What a body may cost to read: a page of a thousand jobs has some 15,000 values.
-    package static let limits = JSONLimits(bytes: 1 << 20, depth: JSONLimits.borderDepth, nodes: 100_000)
+    package static let limits = JSONLimits(bytes: 1 << 20, depth: JSONLimits.borderDepth, nodes: 40_000)
 
     private func content(_ kind: ProviderCall.Kind, _ body: [UInt8]) -> ProviderAnswer.Body {
         let (tree, leftOut): (JSONValue, Int)

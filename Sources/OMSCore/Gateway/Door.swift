@@ -91,7 +91,7 @@ struct Door: Sendable {
     /// Waiting submissions by tenant, served in turns, so that no tenant's crowd delays another's first job.
     private var waiting: [TenantID: [JobID]] = [:]
     private var turns: [TenantID] = []
-    /// Jobs that go on after their stop: of `occupied`, but without a place (`Door+Places.swift`).
+    /// Jobs that go on after their stop: those of them in `occupied` take no place (`Door+Places.swift`).
     var stuck: [JobID: StuckJob] = [:]
     /// Tenants with so many of them that they get no new work here.
     var barred: Set<TenantID> = []

@@ -36,9 +36,7 @@ extension Door {
             guard let job = gateway.jobs[id] else { return "\(provider): a place for \(id), which is not known" }
             if job.state.isTerminal { return "\(provider): ended job \(id) takes a place" }
         }
-        if let id = stuck.keys.first(where: { !occupied.contains($0) }) {
-            return "\(provider): stuck job \(id) is not among those at the provider"
-        }
+        if taken < 0 { return "\(provider): fewer places than none are taken" }
         let calls = gateway.calls.values.filter { $0.provider == provider && $0.id >= firstCall }
         let open = (jobs: calls.count { $0.kind.isAboutOneJob }, submits: calls.count { $0.kind.isSubmit })
         if open != (jobCalls, submits) {

@@ -95,14 +95,16 @@ extension Registry {
 
     mutating func sealed(_ node: NodeID, _ ack: GatewayAck, at now: Moment) {
         guard let boot = gateways[node]?.presence.boot, boot == ack.boot else { return }
-        // What came again after it was settled must not stand for a part of the next list that is lost.
-        for job in ack.left ?? [] where job.epoch >= gateways[node]?.listed[job.tenant] ?? 0 {
+        // What came again after it was settled must not stand for a part of the next list that is lost. Nor must what was
+        // asked for before everything was forgotten: whoever has read nothing yet has asked for nothing.
+        for job in ack.left ?? [] where isLoaded && job.epoch >= gateways[node]?.listed[job.tenant] ?? 0 {
             gateways[node]?.left[job.tenant, default: [:]][job.job] = job
         }
         // First of all: what counts may open the next epoch. A fence is at most one above what has begun.
         for seal in ack.sealed ?? [] {
             learn(max(seal.begun ?? 0, max(seal.epoch, 1) - 1), of: seal.tenant, from: node, at: now)
         }
+        guard isLoaded else { return }
         var toWrite: [Seal] = []
         for seal in ack.sealed ?? [] {
             switch judge(seal, of: node) {
