@@ -4,8 +4,6 @@ import OMSModel
 
 /// The one place that knows paths, headers and bodies of the SP interface (docs/reference/sp-interface).
 enum RequestBuilder {
-    /// A page of the sweep.
-    private static let sweepPageSize = 500
     private static let maxBodyBytes = 1 << 20
 
     static func request(
@@ -25,12 +23,12 @@ enum RequestBuilder {
             path = "/services"
             if let etag { headers.append(("If-None-Match", etag)) }
         case .status: path = "/status"
-        case .sweep(let since, let token):
-            path = "/jobs/?updated_since=\(since)&page_size=\(sweepPageSize)"
+        case .sweep(let since, let token, let pageSize):
+            path = "/jobs/?updated_since=\(since)&page_size=\(pageSize)"
             if let token { path += "&page_token=\(percentEncoded(token))" }
         case .job(let id): path = "/jobs/\(id)"
         case .batch(let ids):
-            path = "/jobs/?page_size=\(sweepPageSize)&id=\(ids.map(\.description).joined(separator: ","))"
+            path = "/jobs/?page_size=\(ids.count)&id=\(ids.map(\.description).joined(separator: ","))"
         case .submit(let request):
             (method, path) = ("POST", "/jobs/")
             headers.append(("Content-Type", "application/json"))

@@ -44,6 +44,10 @@ package struct EnvelopeCodec: Sendable {
     /// enough of them.
     package static let limits = JSONLimits(bytes: maxBytes, depth: JSONLimits.busDepth, nodes: maxBytes / 2)
 
+    /// Of one list of a message whose elements have a meaning to us; free-form parts lie deeper. No message has room for more
+    /// that are whole, and reading so many empty ones would hold up a core.
+    package static let maxRows = 10_000
+
     package init() {}
 
     /// - Throws: `EnvelopeError` with code `tooLarge`.
@@ -106,6 +110,12 @@ private struct EnvelopeReader: ContentReader {
     var tree: JSONValue
 
     func read<Content: Decodable>(_ wrap: (Content) -> Payload) throws -> (Payload, EnvelopeHeader) {
+        for (name, list) in tree.objectValue?["data"]?.objectValue ?? [:] {
+            guard let count = list.arrayValue?.count, count > EnvelopeCodec.maxRows else { continue }
+            throw EnvelopeError(
+                code: .malformed,
+                detail: "data/\(name.prefix(64)) has \(count) elements; at most \(EnvelopeCodec.maxRows) are read")
+        }
         let envelope = try JSON.decode(Envelope<Content>.self, from: tree)
         guard envelope.specversion == EnvelopeCodec.specversion, envelope.type == kind.row.type else {
             throw EnvelopeError(

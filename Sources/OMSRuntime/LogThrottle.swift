@@ -1,5 +1,5 @@
-/// Lets one line of a kind through each minute and counts the others, so that no stranger fills a disk with what we say
-/// about him. The first one of a kind is said at once.
+/// Lets some lines of a kind through each minute and counts the others, so that no stranger fills a disk with what we say
+/// about him, and one cause with a thousand effects hides nothing else. The first ones of a kind are said at once.
 package struct LogThrottle: Sendable {
     package static let milliseconds: Int64 = 60_000
     /// Kinds that are told apart; beyond it they share one.
@@ -7,7 +7,9 @@ package struct LogThrottle: Sendable {
     private static let others = "others"
 
     private struct Kind {
-        var saidAt: Int64
+        /// When the minute began, what was said in it, and what was not.
+        var from: Int64
+        var said = 1
         var held = 0
     }
 
@@ -15,7 +17,10 @@ package struct LogThrottle: Sendable {
     /// All that was counted since the start, held back or not.
     private(set) package var total = 0
 
-    package init() {}
+    private let burst: Int
+
+    /// - Parameter burst: so many of a kind each minute.
+    package init(burst: Int = 1) { self.burst = max(1, burst) }
 
     /// - Parameters:
     ///   - kind: of our own making, not a text from outside.
@@ -23,16 +28,20 @@ package struct LogThrottle: Sendable {
     /// - Returns: how many stand for this line, it included; nil if it is to be held back.
     package mutating func admit(_ kind: String, at now: Int64) -> Int? {
         total += 1
-        let key = kinds[kind] == nil && kinds.count >= Self.maxKinds ? Self.others : kind
-        guard let known = kinds[key] else {
-            kinds[key] = Kind(saidAt: now)
-            return 1
+        if kinds[kind] == nil, kinds.count >= Self.maxKinds {
+            kinds = kinds.filter { now - $0.value.from < Self.milliseconds || $0.value.held > 0 }
         }
-        guard now - known.saidAt >= Self.milliseconds else {
+        let key = kinds[kind] == nil && kinds.count >= Self.maxKinds ? Self.others : kind
+        guard let known = kinds[key], now - known.from < Self.milliseconds else {
+            let held = kinds[key]?.held ?? 0
+            kinds[key] = Kind(from: now)
+            return held + 1
+        }
+        guard known.said < burst else {
             kinds[key]?.held += 1
             return nil
         }
-        kinds[key] = Kind(saidAt: now)
-        return known.held + 1
+        kinds[key]?.said += 1
+        return 1
     }
 }

@@ -19,6 +19,7 @@ package actor RegistryShell: ServiceShell {
     private var questions: [Asker: Questions] = [:]
     private let poison: PoisonFile?
     private var notHandled = LogThrottle()
+    private var linesOfLateness = LogThrottle(burst: 20)
 
     /// For tests.
     private let crashOn: String?
@@ -91,16 +92,24 @@ package actor RegistryShell: ServiceShell {
         for effect in effects {
             switch effect {
             case .publish(let message):
-                if case .event(let event) = message.payload {
-                    logger.log(
-                        level: event.isTrouble ? .warning : .notice, "event",
-                        metadata: [LoggingKeys.code: "\(event.kind)", LoggingKeys.detail: "\(event.text)"])
-                }
+                if case .event(let event) = message.payload { log(event) }
                 send(message)
             case .store(let ticket, .query(let request, let asker)): questions[asker]?.ask(ticket, request)
             case .store(let ticket, let request): store?.submit(ticket, request)
             case .superseded(let boot): ServiceHost.superseded(by: boot, logger)
             }
         }
+    }
+
+    /// The log is the only place that keeps events, so nearly all are in it. Of late heartbeats, which one cause makes for a
+    /// thousand tenants and `report.tenant_status` shows, some are enough.
+    private func log(_ event: OperatorEvent) {
+        let isOneOfMany = event.kind == "tenant.heartbeats-missed"
+        guard let count = isOneOfMany ? linesOfLateness.admit(event.kind, at: MonotonicClock.milliseconds) : 1 else {
+            return
+        }
+        var metadata: Logger.Metadata = [LoggingKeys.code: "\(event.kind)", LoggingKeys.detail: "\(event.text)"]
+        if count > 1 { metadata[LoggingKeys.count] = "\(count - 1) more of this kind before it" }
+        logger.log(level: event.isTrouble ? .warning : .notice, "event", metadata: metadata)
     }
 }

@@ -40,7 +40,7 @@ struct AnswerReaderTests {
         guard case .answered(_, _, _, .job(let alone)) = try read(200, job, .job(request.id)),
             case .answered(_, _, _, .jobs(let list)) = try read(
                 200, JobList(statistics: JobStatistics(asOf: time, counts: [:]), jobs: [job]),
-                .sweep(since: time, pageToken: nil))
+                .sweep(since: time, pageToken: nil, pageSize: 500))
         else {
             Issue.record("not read")
             return

@@ -103,6 +103,33 @@ struct GatewayPaceTests {
         #expect(life.asked["GET /jobs/{id}"] ?? 0 <= 8 * 10)
     }
 
+    @Test("a list that is refused for now is no list that cannot be read", arguments: [408, 425, 429, 503])
+    func patience(status: Int) {
+        var life = Life()
+        for number in 1...8 { life.bench.command(.submit, jobID(number), deadline: 60_000) }
+        life.pass(20_000) { bench, call in
+            switch call.kind {
+            case .sweep, .batch: Life.ok(.problem(Problem(type: "about:blank")), status)
+            default: Life.regular(call, bench)
+            }
+        }
+        #expect(life.asked["GET /jobs/{id}"] ?? 0 == 0, "who asks for patience is not asked more than before")
+    }
+
+    @Test("pages that cannot be read become smaller until one can, and grow again")
+    func smallerPages() {
+        var life = Life()
+        var sizes: [Int] = []
+        life.bench.command(.submit, id, deadline: 600_000)
+        life.pass(60_000) { bench, call in
+            guard case .sweep(_, _, let size) = call.kind else { return Life.regular(call, bench) }
+            sizes.append(size)
+            return size > 7 ? Life.ok(.malformed("more than 40,000 values")) : Life.regular(call, bench)
+        }
+        #expect(sizes.first == 500 && sizes.min() == 7 && sizes.contains(14), "\(sizes.prefix(20))")
+        #expect(sizes.count { $0 <= 7 } >= sizes.count / 3)
+    }
+
     @Test("who waits for a provider that answers 429 hears of that, and the job that never went has it in its end")
     func saysWhatItAnswers() {
         var life = Life()
@@ -401,7 +428,7 @@ struct GatewayPaceTests {
         life.bench.command(.submit, id)
         var since: [Timestamp] = []
         life.pass(5_000) { bench, call in
-            guard case .sweep(let from, _) = call.kind else { return Life.regular(call, bench) }
+            guard case .sweep(let from, _, _) = call.kind else { return Life.regular(call, bench) }
             since.append(from)
             var row = bench.job(jobID(77), .succeeded)
             row.updated = at(5_000_000_000_000).wall

@@ -32,7 +32,7 @@ struct OddAnswerTests {
 
     private func list(_ rows: String, _ more: String = "") throws -> JobList {
         let text = #"{"statistics":{"as_of":"2026-01-01T00:00:00Z","counts":{}},"jobs":[\#(rows)]\#(more)}"#
-        let body = body(.sweep(since: at(0).wall, pageToken: nil), text)
+        let body = body(.sweep(since: at(0).wall, pageToken: nil, pageSize: 500), text)
         guard case .jobs(let list) = body else {
             Issue.record("\(body)")
             throw Unreadable("\(body)")

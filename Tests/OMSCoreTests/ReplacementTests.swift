@@ -307,28 +307,32 @@ struct ReplacementTests {
         #expect(bench.controls().isEmpty)
     }
 
-    @Test("a difference that repairs do not change is repaired three times, not with every answer for ever")
+    @Test("what repairs do not change is repaired with every answer three times, then with the regular comparison")
     func repairs() {
         var bench = RegistryBench.active()
         bench.answersBeats = false
         var status = RegistryBench.status(1, epoch: 1, generation: 1)
-        status.digest = "1-0000000000000001"
+        func repairs(in milliseconds: Int64, changing: Bool = false) -> Int {
+            var count = 0
+            for number in 0..<(milliseconds / 5_000) {
+                status.digest = "1-000000000000000\(changing ? number % 10 : 1)"
+                bench.feed(.received(Message(.wmStatus("men"), .wmStatus(status))))
+                bench.pass(5_000)
+                count += bench.controls().count { $0.command == .reconcile }
+            }
+            return count
+        }
         bench.auditAnswer = AuditedJobs(epoch: 1, ackSeq: 0, digest: "0-0000000000000000")
-        var repairs = 0
-        for _ in 0..<400 {
-            bench.feed(.received(Message(.wmStatus("men"), .wmStatus(status))))
-            bench.pass(5_000)
-            repairs += bench.controls().count { $0.command == .reconcile }
-        }
-        #expect(repairs == Registry.maxRepairs)
-        // Another one is another matter.
-        bench.auditAnswer = AuditedJobs(epoch: 1, ackSeq: 0, digest: "2-0000000000000002")
-        for _ in 0..<100 {
-            bench.feed(.received(Message(.wmStatus("men"), .wmStatus(status))))
-            bench.pass(5_000)
-            repairs += bench.controls().count { $0.command == .reconcile }
-        }
-        #expect(repairs == 2 * Registry.maxRepairs)
+        let quick = Registry.quickRepairs
+        #expect(repairs(in: 60_000) == quick + 1, "the last of them says how it goes on")
+        // The rest of a tenant's jobs comes and goes: that is no new beginning.
+        #expect(repairs(in: 3_600_000, changing: true) <= 13)
+        // A repair may have been lost: it is not given up for good.
+        #expect(repairs(in: 1_200_000) >= 3)
+        bench.auditAnswer?.digest = "1-0000000000000001"
+        #expect(repairs(in: 600_000) <= 1)
+        bench.auditAnswer?.digest = "0-0000000000000000"
+        #expect(repairs(in: 400_000) >= quick, "they had agreed since")
     }
 }
 

@@ -31,7 +31,7 @@ struct SweepCostTests {
                 case .submit(let request):
                     running[request.id] = bench.now + Int64.random(in: 30_000...90_000, using: &generator)
                     bench.answer(call, 201, .job(bench.job(request.id, .running)))
-                case .sweep(let since, _):
+                case .sweep(let since, _, _):
                     let jobs = updated.filter { at($0.at).wall >= since }.map(\.job)
                     bench.answer(
                         call, 200,

@@ -236,21 +236,3 @@ struct JSONCodecTests {
         #expect(String(decoding: writer.bytes, as: UTF8.self) == #"{"a\#u{FFFD}b":"\\u0000","c":"\#u{FFFD}"}"#)
     }
 }
-
-@Suite("Lists of rows")
-struct JSONRowsTests {
-    private struct Rows: Codable { var rows: [Row] }
-    private struct Row: Codable { var name: String? }
-
-    @Test("more rows than any message has room for are refused before they are made, by name; free-form lists are not")
-    func bound() throws {
-        func read(_ count: Int) throws -> Int {
-            let body = "{\"rows\": [" + Array(repeating: "{}", count: count).joined(separator: ",") + "]}"
-            return try JSON.decode(Rows.self, from: Array(body.utf8)).rows.count
-        }
-        #expect(try read(JSONLimits.maxRows) == JSONLimits.maxRows)
-        #expect(throws: (any Error).self) { try read(JSONLimits.maxRows + 1) }
-        let free = "[" + Array(repeating: "1", count: JSONLimits.maxRows + 1).joined(separator: ",") + "]"
-        #expect(try JSON.decode(JSONValue.self, from: Array(free.utf8)).arrayValue?.count == JSONLimits.maxRows + 1)
-    }
-}

@@ -79,6 +79,25 @@ struct EnvelopeTests {
         for reason in reasons { #expect(ReasonCode(rawValue: String(reason.dropFirst(7))) != nil, "\(reason)") }
     }
 
+    @Test("a list with more rows than any message has room for is refused by name; what the database wrote is not")
+    func rows() throws {
+        func read(_ count: Int) -> String? {
+            let rows = Array(repeating: "{}", count: count).joined(separator: ",")
+            let text = """
+                {"specversion":"1.0","id":"1","source":"x","type":"oms.wm.journal.v1","time":"2026-01-01T00:00:00.000Z",\
+                "data":{"epoch":1,"first_seq":1,"entries":[\(rows)]}}
+                """
+            do {
+                _ = try codec.decode(topic: "tenant/men/wm/journal", Array(text.utf8))
+                return nil
+            } catch { return error.detail }
+        }
+        #expect(read(EnvelopeCodec.maxRows) == nil)
+        #expect(read(EnvelopeCodec.maxRows + 1) == "data/entries has 10001 elements; at most 10000 are read")
+        let own = "[" + Array(repeating: "\"x\"", count: 20_000).joined(separator: ",") + "]"
+        #expect(try JSON.decode([String].self, from: Array(own.utf8)).count == 20_000)
+    }
+
     @Test("a message over 256 KiB is refused by the sender")
     func tooLarge() {
         let event = OperatorEvent(kind: "x", text: String(repeating: "x", count: 300_000))

@@ -100,7 +100,7 @@ struct FieldReader {
         guard CredentialName.isGood(text) else {
             fail(
                 "credential",
-                "'\(text.prefix(64))' is no name of a credential: \(CredentialName.rule); the secret itself stands in the gateway's folder"
+                "is no name of a credential (\(CredentialName.rule)); the secret itself belongs into the gateway's folder"
             )
             return nil
         }

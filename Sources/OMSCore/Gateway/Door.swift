@@ -40,6 +40,9 @@ struct Door: Sendable {
     var failedSweeps = 0
     /// The provider answers, but its last list could not be used: only a look at each job shows how it is.
     var isListUnusable = false
+    /// Halved with every page that could not be read, doubled with every one that was.
+    var pageSize = Door.maxPageSize
+    static let maxPageSize = 500
 
     /// How far the provider's clock is ahead of ours, in milliseconds, by its last status.
     private var clockAhead: Int64 = 0
@@ -242,7 +245,9 @@ struct Door: Sendable {
     mutating func note(clock time: Timestamp, at now: Moment) {
         let ahead = time.milliseconds.minus(now.wall.milliseconds)
         clockAhead = min(max(ahead, 0), Self.maxClockAhead)
-        guard time != OddRow.unsaid, ahead.magnitude > UInt64(Self.updateSlackMilliseconds) else {
+        // Once told it ends below the limit, so that a clock that drifts along it does not come and go.
+        let limit = clockFault == nil ? Self.updateSlackMilliseconds : Self.updateSlackMilliseconds - 10_000
+        guard time != OddRow.unsaid, ahead.magnitude > UInt64(limit) else {
             clockFault = nil
             return
         }
@@ -250,6 +255,13 @@ struct Door: Sendable {
         clockFault = Problem(
             .providerMalformed,
             "its clock is \(words) its gateway's: set whichever is wrong, for deadlines and times go by both")
+    }
+
+    /// A page could be read.
+    mutating func readList() {
+        failedSweeps = 0
+        isListUnusable = false
+        pageSize = min(Self.maxPageSize, 2 * pageSize)
     }
 
     mutating func scheduleSweep(at now: Moment) { nextSweep = now.monotonic + pollMilliseconds }

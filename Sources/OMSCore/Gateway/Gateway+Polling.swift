@@ -21,7 +21,7 @@ extension Gateway {
             doors[provider]?.sweepInFlight = true
             doors[provider]?.sweepPages = 0
             doors[provider]?.sweepBegan = now.monotonic
-            call(.sweep(since: since, pageToken: nil), door)
+            call(.sweep(since: since, pageToken: nil, pageSize: door.pageSize), door)
         }
         readQuiet(provider, at: now)
         serveLine(provider, at: now)
@@ -102,11 +102,10 @@ extension Gateway {
     ) {
         doors[provider]?.sweepInFlight = false
         doors[provider]?.scheduleSweep(at: now)
-        guard case .sweep(let since, _) = kind, case .answered(_, _, _, .jobs(let list)) = answer else {
+        guard case .sweep(let since, _, _) = kind, case .answered(_, _, _, .jobs(let list)) = answer else {
             return sweepFailed(provider, answer, at: now)
         }
-        doors[provider]?.failedSweeps = 0
-        doors[provider]?.isListUnusable = false
+        doors[provider]?.readList()
         for report in list.jobs {
             guard let job = jobs[report.id], job.provider == provider else {
                 _ = tookSign(report, from: provider, at: now)
@@ -157,7 +156,7 @@ extension Gateway {
             doors[provider]?.sweepPages += 1
             doors[provider]?.sweepBegan = now.monotonic
             doors[provider]?.sweepInFlight = true
-            call(.sweep(since: since, pageToken: token), door)
+            call(.sweep(since: since, pageToken: token, pageSize: door.pageSize), door)
         }
     }
 
@@ -192,12 +191,11 @@ extension Gateway {
             door.nextSweep = Self.postponed(door.nextSweep, by: retryAfter, at: now)
         }
         door.failedSweeps += 1
-        switch answer {
-        case .answered(_, nil, _, _), .failed(_, .tooLarge, _), .failed(_, .malformed, _), .failed(_, .timeout, _):
+        if Self.isUnusable(answer) {
             if !door.isListUnusable { door.nextBatch = min(door.nextBatch, now.monotonic + 1_000) }
             door.isListUnusable = true
-        // It asks for patience, or cannot be reached: it is left alone.
-        case .answered, .failed: break
+            // The next one may be small enough to be read; without it the watermark would never move.
+            door.pageSize = max(1, door.pageSize / 2)
         }
         doors[provider] = door
         guard door.failedSweeps == Self.sweepsUntilUnknown else { return }
@@ -213,4 +211,14 @@ extension Gateway {
     }
 
     private static var sweepsUntilUnknown: Int { 3 }
+
+    /// The provider answers, and not so that anybody can read it. One that asks for patience, or cannot be reached, is left
+    /// alone.
+    private static func isUnusable(_ answer: ProviderAnswer) -> Bool {
+        switch answer {
+        case .answered(408, _, _, _), .answered(425, _, _, _), .answered(429, _, _, _), .answered(503, _, _, _): false
+        case .answered(_, nil, _, _), .failed(_, .tooLarge, _), .failed(_, .malformed, _), .failed(_, .timeout, _): true
+        case .answered, .failed: false
+        }
+    }
 }

@@ -6,7 +6,7 @@ package struct ProviderCall: Hashable, Sendable {
         case services(etag: String?)
         case status
         /// The change feed: every job that changed since the watermark, all tenants at once.
-        case sweep(since: Timestamp, pageToken: String?)
+        case sweep(since: Timestamp, pageToken: String?, pageSize: Int)
         case job(JobID)
         /// Up to a hundred jobs at once.
         case batch([JobID])

@@ -36,36 +36,31 @@ extension Registry {
                 continue
             }
             guard jobs.digest != said.digest else {
-                tenants[tenant]?.repaired = nil
+                tenants[tenant]?.repairs = 0
                 continue
             }
             repair(tenant, said: said.digest, rows: jobs.digest)
         }
     }
 
-    /// Repairs of one and the same difference: more would change as little.
-    static let maxRepairs = 3
+    /// Repairs in a row that may be tried at once. What they do not change is tried again with the regular comparison only:
+    /// a repair may be lost on its way, and one that does not help must not be repeated with every answer.
+    static let quickRepairs = 3
 
     private mutating func repair(_ tenant: TenantID, said: String, rows: String) {
-        var repair = Repair(said: said, rows: rows)
-        if let before = tenants[tenant]?.repaired, before.said == said, before.rows == rows { repair = before }
-        repair.times += 1
-        tenants[tenant]?.repaired = repair
-        guard repair.times <= Self.maxRepairs else {
-            // It stays as it is, and is compared as rarely as what agrees.
-            if repair.times == Self.maxRepairs + 1 {
-                announce(
-                    "wm.differs", tenant,
-                    "tenant \(tenant): the Work Manager says open jobs \(said), the rows are \(rows), and "
-                        + "\(Self.maxRepairs) repairs changed nothing; it stays so until one of them changes")
-            }
-            return
+        let times = (tenants[tenant]?.repairs ?? 0) + 1
+        tenants[tenant]?.repairs = min(times, Self.quickRepairs + 1)
+        let words = "tenant \(tenant): the Work Manager says open jobs \(said), the rows are \(rows)"
+        if times <= Self.quickRepairs {
+            announce("wm.differs", tenant, words + "; repairing")
+            // Looked at again with the next answer.
+            tenants[tenant]?.lastAudit = nil
+        } else if times == Self.quickRepairs + 1 {
+            announce(
+                "wm.differs", tenant,
+                words + ", and \(Self.quickRepairs) repairs did not make them agree; it is tried again every "
+                    + "\(Self.auditMilliseconds / 60_000) minutes")
         }
-        announce(
-            "wm.differs", tenant,
-            "tenant \(tenant): the Work Manager says open jobs \(said), the rows are \(rows); repairing")
-        // Looked at again with the next answer.
-        tenants[tenant]?.lastAudit = nil
         store(.resume(tenant))
     }
 

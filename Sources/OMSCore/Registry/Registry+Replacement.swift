@@ -435,7 +435,7 @@ extension Registry {
         tenants[tenant]?.handedSeq = 0
         tenants[tenant]?.unanswered = 0
         tenants[tenant]?.lastAudit = nil
-        tenants[tenant]?.repaired = nil
+        tenants[tenant]?.repairs = 0
         tenants[tenant]?.replacementReason = nil
         clearReason(tenant)
         publishEpoch(tenant)

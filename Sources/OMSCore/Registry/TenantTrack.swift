@@ -71,8 +71,8 @@ struct TenantTrack: Sendable {
     /// When its open jobs were last compared with PostgreSQL's rows (monotonic), and what it said then.
     var lastAudit: Int64?
     var auditing: (seq: Int, digest: String)?
-    /// The difference that was repaired last, and how often: what does not help is not done for ever.
-    var repaired: Repair?
+    /// Repairs of its rows or its Work Manager since the two last agreed.
+    var repairs = 0
 
     /// The last epoch that told all before it ended: it drained, and its journal is committed.
     var toldAll = 0
@@ -99,13 +99,6 @@ struct TenantTrack: Sendable {
     static func following(_ epoch: Int) -> Int { min(max(epoch, 0), lastEpoch - 1) + 1 }
     /// A later epoch than the one in the database may have begun.
     var isOvertaken: Bool { floor > epoch }
-}
-
-/// A difference between a Work Manager and its rows that was to be repaired.
-struct Repair: Hashable, Sendable {
-    var said: String
-    var rows: String
-    var times = 0
 }
 
 /// How far the gateways are with the jobs of an epoch that did not end by itself.

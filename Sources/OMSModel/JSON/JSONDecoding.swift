@@ -91,12 +91,6 @@ package struct JSONNodeDecoder: Decoder {
 
     package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         guard case .array(let items) = node else { throw mismatch("a list") }
-        guard items.count <= JSONLimits.maxRows else {
-            throw DecodingError.dataCorrupted(
-                .init(
-                    codingPath: [],
-                    debugDescription: "has \(items.count) elements; at most \(JSONLimits.maxRows) are read"))
-        }
         return JSONItems(items: items, policy: policy)
     }
 

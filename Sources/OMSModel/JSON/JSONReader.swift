@@ -17,10 +17,6 @@ package struct JSONLimits: Hashable, Sendable {
     /// new Work Manager takes over are wrapped most.
     package static let busDepth = borderDepth + 16
 
-    /// Of one list whose elements have a meaning to us (free-form parts have no such bound): no message has room for more
-    /// that are whole, and reading so many empty ones would hold up a core.
-    package static let maxRows = 10_000
-
     /// What this program or its database has written.
     package static let own = JSONLimits(bytes: .max, depth: 512, nodes: .max)
 }

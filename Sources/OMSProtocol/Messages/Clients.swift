@@ -74,8 +74,10 @@ package struct OperatorEvent: Hashable, Codable, Sendable {
         "database.behind", "database.lost", "database.refuses", "database.unavailable", "epoch.ahead",
         "epoch.implausible", "fleet.lost", "gateway.lost", "history.not-pruned", "job.not-given-up", "job.sign-of-life",
         "journal.set-aside", "operation.forced", "provider.fail", "provider.quarantined", "provider.refused",
-        "provider.unreachable", "provider.warn", "registry.in-doubt", "tenant.crash-loop", "tenant.fleet-lost",
+        "provider.unreachable", "provider.warn", "registry.in-doubt", "registry.set-aside", "tenant.crash-loop",
+        "tenant.fleet-lost",
         "tenant.forced", "tenant.heartbeats-missed", "tenant.message-too-large", "tenant.no-fleet",
-        "tenant.no-scenario", "tenant.refused", "tenant.unknown", "tenant.waits-for-proof", "wm.crashed", "wm.differs",
+        "tenant.no-scenario", "tenant.refused", "tenant.unknown", "tenant.waits-for-jobs", "tenant.waits-for-proof",
+        "tenant.waits-for-seal", "wm.crashed", "wm.differs",
     ]
 }

@@ -145,7 +145,7 @@ struct SimProvider {
             if etag == traits.etag { return .answered(status: 304, retryAfterSeconds: nil, etag: etag, body: .empty) }
             return .answered(status: 200, retryAfterSeconds: nil, etag: traits.etag, body: .services(traits.catalog))
         case .status: return ok(.status(status(at: now)))
-        case .sweep(let since, let token): return ok(.jobs(page(since, token, at: now)))
+        case .sweep(let since, let token, _): return ok(.jobs(page(since, token, at: now)))
         case .batch(let ids):
             return ok(.jobs(list(ids.filter { jobs[$0] != nil }, at: now, next: nil)))
         case .job(let id): return read(id, at: now)

@@ -31,7 +31,7 @@ package struct StageProvider: Sendable {
                     ProviderStatus(
                         status: .pass, version: "1", time: now, startedAt: Timestamp(milliseconds: 0), uptimeSeconds: 9,
                         accepting: true)))
-        case .sweep(let since, _):
+        case .sweep(let since, _, _):
             return list(jobs.keys.sorted(), at: now).changed(since: since)
         case .batch(let ids): return list(ids, at: now)
         case .job(let id): return one(id, at: now)

@@ -109,7 +109,7 @@ extension ProviderCall.Kind {
         switch self {
         case .services: "services"
         case .status: "status"
-        case .sweep(let since, let token): "sweep \(since) \(token ?? "")"
+        case .sweep(let since, let token, _): "sweep \(since) \(token ?? "")"
         case .job(let id): "read \(id)"
         case .batch(let ids): "batch of \(ids.count)"
         case .submit(let request): "submit \(request.id)"

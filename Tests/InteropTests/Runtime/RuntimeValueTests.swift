@@ -114,9 +114,14 @@ private struct Highest: RandomNumberGenerator {
         let (before, after) = (throttle.admit("a", at: 59_999), throttle.admit("a", at: 60_000))
         #expect(before == nil && after == 502)
         #expect(throttle.total == 504)
+        var events = LogThrottle(burst: 3)
+        #expect((0..<100).compactMap { events.admit("late", at: Int64($0)) } == [1, 1, 1])
+        #expect(events.admit("late", at: 60_000) == 98 && events.admit("late", at: 60_001) == 1)
         // Kinds without end share one.
         let said = (0..<10_000).count { throttle.admit("k\($0)", at: 70_000) != nil }
         #expect(said <= LogThrottle.maxKinds)
+        // Those of an hour ago take nobody's place.
+        #expect(throttle.admit("new", at: 4_000_000) == 1 && throttle.admit("newer", at: 4_000_001) == 1)
     }
 }
 
